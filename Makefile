@@ -1,0 +1,62 @@
+# A thin front for `python -m dlseg`. `make read` and `make test` set everything up by themselves.
+#   make read                 open the book in JupyterLab
+#   make test [DEVICE=cuda]   lint, package tests, every chapter executed and compared
+#   make run                  execute the chapters in place, as they are committed
+#   make site                 the static site, in build/site/html
+#   make test-browser         a real browser on JupyterLab and on the site
+#   make bench                benchmarks against peers
+PYTHON ?= python3
+PORT ?= 8888
+DEVICE ?= auto
+export DLSEG_DEVICE = $(DEVICE)
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: read test lint test-package test-chapters run site test-browser parity bench clean
+
+read: $(VENV)/.read
+	$(BIN)/dlseg read --port $(PORT)
+
+test: lint test-package test-chapters
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+test-package: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+test-chapters: $(VENV)/.test
+	$(BIN)/dlseg test
+
+run: $(VENV)/.test
+	$(BIN)/dlseg run
+
+site: $(VENV)/.site
+	$(BIN)/dlseg site
+
+test-browser: $(VENV)/.browser site
+	$(BIN)/python -m pytest -m browser tests/browser
+
+# Peers of the parity tests, without their requirements: those would replace this torch.
+parity: $(VENV)/.read
+	$(PIP) --no-deps torchvision
+
+bench: $(VENV)/.test
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf $(VENV) build
+
+# One stamp per set of tools: installing is done once, and again when the lists change.
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "the book needs Python 3.11 or newer: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.%: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e '.[read$(if $(filter-out read,$*),$(comma)$*)]'
+	touch $@
+
+comma := ,

@@ -1,0 +1,143 @@
+"""The command line: read, list, run, test, site, doctor."""
+
+import argparse
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from dlseg import __version__
+from dlseg.book.manifest import Book, Chapter, ManifestError, chapter_table, read_book
+
+
+class CommandError(Exception):
+    """Something the user can mend; printed as one line, exit code 2."""
+
+
+def _need(module: str, extra: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        raise CommandError(
+            f"{module} is not installed; run: pip install -c constraints.txt -e '.[{extra}]'"
+        )
+
+
+def _chosen(book: Book, names: Sequence[str]) -> list[Chapter]:
+    return [book.find(name) for name in names] or book.notebooks
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise CommandError(f"port {port} is in use: choose another with --port") from error
+
+
+def read(arguments: argparse.Namespace) -> int:
+    """Open JupyterLab on loopback, at the contents page or at one chapter."""
+    _need("jupyterlab", "read")
+    book = read_book()
+    chapter = book.find(arguments.chapter)
+    _check_port(arguments.port)
+    command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"]
+    command += [f"--ServerApp.port={arguments.port}", "--ServerApp.port_retries=0"]
+    command += [f"--ServerApp.root_dir={book.root}"]
+    command += [f"--LabApp.default_url=/lab/tree/chapters/{chapter.path.name}"]
+    command += ["--no-browser"] if arguments.no_browser else []
+    # Containers run as root, and Jupyter asks to be told that this is meant.
+    command += ["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
+    return subprocess.run(command, cwd=book.root).returncode
+
+
+def list_chapters(arguments: argparse.Namespace) -> int:
+    """Print the chapters, for a terminal or as the README's table."""
+    book = read_book()
+    if arguments.markdown:
+        print(chapter_table(book, "chapters/"))
+        return 0
+    for chapter in book.chapters:
+        state = f"{chapter.seconds} s" if chapter.is_notebook else ""
+        print(f"{chapter.number:2}  {chapter.title:34} {chapter.name or '(planned)':28} {state}")
+    return 0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Execute chapters in place, as they are committed."""
+    _need("nbclient", "read")
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError
+
+    from dlseg.book.execute import run_chapter
+
+    for chapter in _chosen(read_book(), arguments.chapters):
+        try:
+            seconds = run_chapter(chapter, arguments.device)
+        except (CellExecutionError, CellTimeoutError) as error:
+            raise CommandError(f"{chapter.name} failed, file unchanged:\n{error}") from error
+        over = "" if seconds <= chapter.seconds else f": OVER ITS BUDGET of {chapter.seconds} s"
+        print(f"{chapter.name}: {seconds:.1f} s{over}", flush=True)
+    return 0
+
+
+def test(arguments: argparse.Namespace) -> int:
+    """Execute chapters under nbval, every text output compared."""
+    _need("nbval", "test")
+    from dlseg.book.execute import run_tests
+
+    book = read_book()
+    return run_tests(book, _chosen(book, arguments.chapters), arguments.device)
+
+
+def site(arguments: argparse.Namespace) -> int:
+    """Build the static site."""
+    _need("sphinx", "site")
+    _need("myst_nb", "site")
+    from dlseg.book.site import build
+
+    return build(read_book(), arguments.out)
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Say what this machine has, what is missing, and the fix; exit code 1 if reading fails."""
+    _need("packaging", "read")
+    from dlseg.book.doctor import examine
+
+    findings = examine()
+    print(*findings, sep="\n")
+    return int(any(finding.good is False for finding in findings))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="dlseg", description="Read, run, test and build the book")
+    parser.add_argument("--version", action="version", version=f"dlseg {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for function, name in ((read, "read"), (list_chapters, "list"), (run, "run"), (test, "test")):
+        commands.add_parser(name, help=function.__doc__).set_defaults(function=function)
+    for function in (site, doctor):
+        commands.add_parser(function.__name__, help=function.__doc__).set_defaults(
+            function=function
+        )
+    choices = commands.choices
+    choices["read"].add_argument("chapter", nargs="?", default="00", help="default: the contents")
+    choices["read"].add_argument("--port", type=int, default=8888)
+    choices["read"].add_argument("--no-browser", action="store_true")
+    choices["list"].add_argument("--markdown", action="store_true", help="as the README's table")
+    for name in ("run", "test"):
+        choices[name].add_argument("chapters", nargs="*", help="02 or its name; default: all")
+        choices[name].add_argument("--device", choices=("auto", "cpu", "cuda", "mps"))
+    choices["site"].add_argument("--out", help="folder of the pages; default: build/site/html")
+    return parser
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command. Returns its exit code: 0 well, 1 found fault, 2 could not be done."""
+    arguments = _parser().parse_args(words)
+    try:
+        return arguments.function(arguments)
+    except (CommandError, ManifestError) as error:
+        print(f"dlseg: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130

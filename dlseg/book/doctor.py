@@ -1,0 +1,85 @@
+"""Look at the machine: versions, device, what is missing and how to mend it."""
+
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+
+from packaging.requirements import Requirement
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. good: True, or False with a `fix`, or None for a mere remark."""
+
+    good: bool | None
+    what: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        mark = {True: "ok     ", False: "MISSING", None: "-      "}[self.good]
+        return f"{mark} {self.what}" + (f"\n        fix: {self.fix}" if self.fix else "")
+
+
+def _requirements(extra: str) -> list[Requirement]:
+    found = [Requirement(text) for text in metadata.requires("dlseg") or ()]
+    wanted = [r for r in found if r.marker is None or r.marker.evaluate({"extra": extra})]
+    return sorted(wanted, key=lambda requirement: requirement.name)
+
+
+def check_package(requirement: Requirement, extra: str) -> Finding:
+    """Whether a required package is installed in an accepted version."""
+    install = f"pip install -c constraints.txt -e '.[{extra}]'" if extra else "make read"
+    try:
+        version = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
+        return Finding(False, f"{requirement.name} is not installed", install)
+    if not requirement.specifier.contains(version, prereleases=True):
+        wanted = f"{requirement.name} {version}, but the book needs {requirement.specifier}"
+        return Finding(False, wanted, install)
+    return Finding(True, f"{requirement.name} {version}")
+
+
+def check_device() -> Finding:
+    """Where chapters will compute."""
+    try:
+        import torch
+
+        from dlseg.device import get_device
+
+        return Finding(True, f"device {get_device()} ({torch.get_num_threads()} threads)")
+    except (ImportError, ValueError, RuntimeError) as error:
+        return Finding(False, f"device: {error}", "export DLSEG_DEVICE=cpu")
+
+
+def check_python() -> Finding:
+    """Whether this Python is new enough."""
+    what = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    good = sys.version_info >= (3, 11)
+    return Finding(good, what, "" if good else "install Python 3.11 or newer")
+
+
+def _optional(extra: str, purpose: str) -> Finding:
+    missing = [
+        r.name for r in _requirements(extra) if r.marker and not check_package(r, extra).good
+    ]
+    if not missing:
+        return Finding(True, f"tools for {purpose}")
+    fix = f"pip install -c constraints.txt -e '.[{extra}]'"
+    return Finding(None, f"no tools for {purpose}: {', '.join(missing)}", fix)
+
+
+def examine() -> list[Finding]:
+    """Everything a reader needs first, then what only maintainers need."""
+    needed = [check_package(requirement, "read") for requirement in _requirements("read")]
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    return [
+        check_python(),
+        *needed,
+        check_device(),
+        _optional("test", "testing"),
+        _optional("site", "building the site"),
+        _optional("browser", "browser tests"),
+        Finding(bool(browser) or None, f"Chromium {browser or 'not found: no browser tests'}"),
+    ]

@@ -1,0 +1,96 @@
+"""Run chapters: in place for the book, or under nbval as a test."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+from dlseg.book.manifest import Book, Chapter
+
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+# One thread each for two chapters side by side is faster than two threads for one after another,
+# and keeps sums in one order.
+QUIET = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
+
+
+def book_environment(device: str | None = None) -> dict[str, str]:
+    """The environment in which a chapter is executed for the book or under test.
+
+    device: a value for `DLSEG_DEVICE`; left as it is if None.
+    """
+    own = {"DLSEG_BOOK": "1", **QUIET}
+    if device:
+        own["DLSEG_DEVICE"] = device
+    return {**os.environ, **own}
+
+
+def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Leave only what is the same on every machine: one kernel name, no widget state, no times."""
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL})
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        cell.metadata.pop("collapsed", None)
+        if cell.cell_type == "code":
+            cell.outputs = _joined(cell.outputs)
+    return notebook
+
+
+def _joined(outputs: list) -> list:
+    """Prints that arrived in pieces as one output; how they were cut is a matter of timing."""
+    joined = []
+    for output in outputs:
+        last = joined[-1] if joined else None
+        if last and output.get("name") and last.get("name") == output.name:
+            last.text += output.text
+        else:
+            joined.append(output)
+    return joined
+
+
+def run_chapter(chapter: Chapter, device: str | None = None) -> float:
+    """Execute a chapter from top to bottom and write it back, aside first, then renamed.
+
+    Returns: seconds it took.
+    Raises: nbclient's CellExecutionError if a cell fails; the file is then left as it was.
+    """
+    notebook = nbformat.read(chapter.path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=2 * chapter.seconds,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(chapter.path.parent)}},
+        store_widget_state=False,
+        record_timing=False,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
+    )
+    begin = time.perf_counter()
+    client.execute(env=book_environment(device))
+    seconds = time.perf_counter() - begin
+    write_aside(chapter.path, nbformat.writes(normalise(notebook)) + "\n")
+    return seconds
+
+
+def write_aside(path: Path, text: str) -> None:
+    """Write a text file so that a crash leaves either the old or the new one, never half of it."""
+    aside = path.with_name(path.name + ".part")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
+
+
+def run_tests(book: Book, chapters: list[Chapter], device: str | None = None) -> int:
+    """Execute chapters under nbval and compare every text output with the committed one.
+
+    Returns: pytest's exit code.
+    """
+    limit = 2 * max(chapter.seconds for chapter in chapters)
+    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env"]
+    command += [f"--nbval-sanitize-with={book.root / book.nbval['sanitize']}"]
+    command += [f"--nbval-cell-timeout={limit}", "--durations=5", "-p", "no:cacheprovider"]
+    # loadfile keeps one notebook on one worker: its cells share a kernel.
+    command += ["-n", str(book.nbval["workers"]), "--dist", "loadfile"]
+    command += [str(chapter.path) for chapter in chapters]
+    return subprocess.run(command, cwd=book.root, env=book_environment(device)).returncode

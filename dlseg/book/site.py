@@ -1,0 +1,86 @@
+"""The static site: chapters, references and an index page, staged and given to Sphinx."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from itertools import groupby
+from pathlib import Path
+
+from dlseg.book.manifest import Book, Chapter, readme_table
+
+PICTURE = "atrous.svg"
+ALT = (
+    "Animation: nine taps, two pixels apart, move over a grid of 9 by 9 pixels; "
+    "each stop writes one pixel of the 5 by 5 output."
+)
+TOCTREE = """```{{toctree}}
+:hidden:
+:caption: {caption}
+
+{names}
+```"""
+
+
+def heading_anchor(title: str) -> str:
+    """The anchor of a heading as JupyterLab names it, so that one link works in both places."""
+    return title.replace(" ", "-")
+
+
+def page_links(book: Book, chapter: Chapter) -> dict[str, str]:
+    """Where a chapter's page lets its notebook be downloaded and edited.
+
+    Returns: download_url and edit_url; a link that book.toml does not ask for is empty.
+    """
+    template = book.sphinx.get("edit-url-template", "")
+    path = chapter.path.relative_to(book.root).as_posix()
+    return {
+        "download_url": chapter.path.name if book.sphinx.get("download-notebooks") else "",
+        "edit_url": template.replace("{path}", path),
+    }
+
+
+def index_page(book: Book) -> str:
+    """The first page, in MyST Markdown: title, purpose, picture, chapters and their questions."""
+    parts = [f"# {book.title}", book.description, f"![{ALT}]({PICTURE})"]
+    parts.append(readme_table(book).replace("(chapters/", "("))
+    written = [chapter for chapter in book.chapters if chapter.path]
+    unnamed = "Start here"
+    for part, chapters in groupby(written, key=lambda chapter: chapter.part):
+        parts.append(TOCTREE.format(caption=part or unnamed, names=_names(chapters)))
+        unnamed = "Appendix"
+    return "\n\n".join(parts)
+
+
+def _names(chapters: Iterable[Chapter]) -> str:
+    return "\n".join(f"{c.number} {c.title} <{c.name}>".strip() for c in chapters)
+
+
+def stage(book: Book, folder: Path) -> None:
+    """Fill an empty folder with what Sphinx reads."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for chapter in book.chapters:
+        if chapter.path:
+            shutil.copy(chapter.path, folder)
+    shutil.copy(book.root / "assets" / PICTURE, folder)
+    (folder / "index.md").write_text(index_page(book), encoding="utf-8")
+
+
+def build(book: Book, out: str | None = None) -> int:
+    """Build the site; warnings are errors.
+
+    out: the folder of the pages, by default build/site/html.
+    Returns: Sphinx's exit code.
+    """
+    source = book.root / "build/site/source"
+    target = Path(out).resolve() if out else book.root / "build/site/html"
+    stage(book, source)
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-E"]
+    command += ["-c", str(book.root / "site"), "-d", str(book.root / "build/site/doctrees")]
+    command += [str(source), str(target)]
+    code = subprocess.run(command, env={**os.environ, "DLSEG_ROOT": str(book.root)}).returncode
+    if code == 0:
+        print(f"site: {target / 'index.html'}")
+    return code

@@ -1,0 +1,57 @@
+"""Where a chapter computes, and how its numbers are kept the same everywhere.
+
+This is the only place that reads `DLSEG_DEVICE`, sets seeds and touches numeric settings.
+"""
+
+import os
+import random
+
+import numpy as np
+import torch
+
+CHOICES = ("auto", "cpu", "cuda", "mps")
+
+
+def _available(kind: str) -> bool:
+    backends = {"cpu": True, "cuda": torch.cuda.is_available()}
+    backends["mps"] = torch.backends.mps.is_available()
+    return backends[kind]
+
+
+def get_device() -> torch.device:
+    """The device named by `DLSEG_DEVICE`: auto (the default), cpu, cuda or mps.
+
+    `auto` takes cuda, then mps, then cpu, whichever is there first.
+
+    Returns: a `torch.device`.
+    Raises: ValueError if the name is unknown; RuntimeError if that device is not on this machine.
+    """
+    name = os.environ.get("DLSEG_DEVICE") or "auto"
+    if name not in CHOICES:
+        raise ValueError(f"DLSEG_DEVICE must be one of {', '.join(CHOICES)}, got {name!r}")
+    if name == "auto":
+        name = next(kind for kind in ("cuda", "mps", "cpu") if _available(kind))
+    if not _available(name):
+        raise RuntimeError(
+            f"DLSEG_DEVICE={name}, but PyTorch {torch.__version__} finds no such device here: "
+            "use DLSEG_DEVICE=cpu, or install the PyTorch build for your accelerator"
+        )
+    return torch.device(name)
+
+
+def setup(seed: int = 0) -> torch.device:
+    """Seed every generator, switch off the shortcuts that change digits, return the device.
+
+    TensorFloat-32 rounds inputs to 10 bits and cuDNN's benchmark mode may pick another algorithm
+    on every run; both are off, so that a printed number is the same on a CPU and a GPU.
+
+    seed: a non-negative integer.
+    Returns: the device of `get_device`.
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    return get_device()

@@ -1,0 +1,98 @@
+"""book.toml and SUMMARY.md: what mdBook would refuse is refused, and the rest is read right."""
+
+import pytest
+from chapters import BOOK, ROOT
+
+from dlseg.book.manifest import ManifestError, chapter_table, find_root, read_book
+
+GOOD = '[book]\ntitle = "T"\nsrc = "chapters"\n'
+SUMMARY = "# Summary\n\n[Start](00-start.ipynb)\n\n# Part\n\n- [One](01-one.ipynb)\n- [Two]()\n"
+
+
+@pytest.fixture
+def make_book(tmp_path):
+    def make(toml: str = GOOD, summary: str | None = SUMMARY):
+        (tmp_path / "book.toml").write_text(toml)
+        (tmp_path / "chapters").mkdir(exist_ok=True)
+        for name in ("00-start", "01-one"):
+            (tmp_path / f"chapters/{name}.ipynb").write_text("{}")
+        if summary is not None:
+            (tmp_path / "chapters/SUMMARY.md").write_text(summary)
+        return tmp_path
+
+    return make
+
+
+def test_chapters_parts_and_numbers(make_book):
+    book = read_book(make_book())
+    found = [(c.number, c.title, c.name, c.part) for c in book.chapters]
+    assert found == [
+        ("00", "Start", "00-start", ""),
+        ("01", "One", "01-one", "Part"),
+        ("02", "Two", "", "Part"),
+    ]
+    assert [chapter.name for chapter in book.notebooks] == ["00-start", "01-one"]
+
+
+def test_settings_of_a_chapter(make_book):
+    table = '[preprocessor.nbval.chapters.01-one]\nseconds = 7\nneeds = ["site"]\nquestion = "Q?"\n'
+    chapter = read_book(make_book(GOOD + table)).find("01")
+    assert (chapter.seconds, chapter.needs, chapter.question) == (7, ("site",), "Q?")
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        (GOOD + 'license = "MIT"\n', r"refuses \['license'\] in \[book\]"),
+        (GOOD + "[chapters]\nx = 1\n", r"refuses the table \['chapters'\]"),
+        (GOOD + "[build]\nbuilddir = 1\n", r"refuses \['builddir'\] in \[build\]"),
+        ("[book]\nsrc = 'chapters'\n", "needs a title"),
+        ("[book\n", "book.toml: Expected"),
+        (GOOD + "[preprocessor.nbval.chapters.09-x]\nseconds = 1\n", r"settings for \['09-x'\]"),
+    ],
+)
+def test_what_mdbook_refuses_is_refused(make_book, toml, message):
+    with pytest.raises(ManifestError, match=message):
+        read_book(make_book(toml))
+
+
+@pytest.mark.parametrize(
+    ("summary", "message"),
+    [
+        ("- [One](1-one.ipynb)\n", "1-one.ipynb does not exist"),
+        ("- One\n", r"line 1: expected `- \[Title\]\(file\)`, got '- One'"),
+        (None, "SUMMARY.md is missing"),
+    ],
+)
+def test_a_summary_that_cannot_be_read(make_book, summary, message):
+    with pytest.raises(ManifestError, match=message):
+        read_book(make_book(summary=summary))
+
+
+def test_find_by_number_name_or_path(make_book):
+    book = read_book(make_book())
+    for name in ("01", "01-one", "01-one.ipynb", "chapters/01-one.ipynb"):
+        assert book.find(name).name == "01-one"
+    with pytest.raises(ManifestError, match="no chapter is called '02'; there are: 00-start"):
+        book.find("02")
+
+
+def test_root_is_found_from_below(make_book):
+    root = make_book()
+    assert find_root(root / "chapters") == root
+    assert find_root(ROOT / "tests") == ROOT
+
+
+def test_the_books_own_settings_stand_where_mdbook_allows_them():
+    for table in (BOOK.sphinx, BOOK.nbval):
+        assert table["command"] and table["optional"] is True
+
+
+@pytest.mark.parametrize(
+    ("file", "folder"), [("README.md", "chapters/"), ("CONTENTS", "")], ids=["README", "contents"]
+)
+def test_tables_of_chapters_are_current(file, folder):
+    from chapters import prose
+
+    text = prose("00-contents") if file == "CONTENTS" else (ROOT / file).read_text("utf-8")
+    assert chapter_table(BOOK, folder) in text

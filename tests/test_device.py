@@ -1,0 +1,50 @@
+"""DLSEG_DEVICE is read in one place, and the seed is set in one place."""
+
+import random
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dlseg import device
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_auto_and_cpu(monkeypatch):
+    monkeypatch.setenv("DLSEG_DEVICE", "cpu")
+    assert device.get_device() == torch.device("cpu")
+    monkeypatch.setenv("DLSEG_DEVICE", "auto")
+    assert device.get_device().type in ("cuda", "mps", "cpu")
+    monkeypatch.delenv("DLSEG_DEVICE")
+    assert device.get_device().type in ("cuda", "mps", "cpu")
+
+
+def test_unknown_name(monkeypatch):
+    monkeypatch.setenv("DLSEG_DEVICE", "gpu")
+    with pytest.raises(ValueError, match="auto, cpu, cuda, mps, got 'gpu'"):
+        device.get_device()
+
+
+def test_missing_device(monkeypatch):
+    monkeypatch.setenv("DLSEG_DEVICE", "cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(RuntimeError, match="no such device here: use DLSEG_DEVICE=cpu"):
+        device.get_device()
+
+
+def test_setup_seeds_every_generator():
+    device.setup(seed=7)
+    first = random.random(), np.random.rand(), torch.rand(1).item()
+    device.setup(seed=7)
+    assert first == (random.random(), np.random.rand(), torch.rand(1).item())
+    device.setup(seed=8)
+    assert first != (random.random(), np.random.rand(), torch.rand(1).item())
+
+
+def test_read_in_one_place_only():
+    command = ["git", "grep", "-l", r"environ.*DLSEG_DEVICE", "--", "dlseg", "chapters"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.split()
+    assert found in ([], ["dlseg/device.py"])  # empty where there is no git

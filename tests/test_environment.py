@@ -1,0 +1,53 @@
+"""pyproject.toml, environment.yml and constraints.txt name the same things."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+CONDA_NAMES = {"torch": "pytorch"}
+
+
+def requirements(*extras: str) -> dict[str, Requirement]:
+    listed = PROJECT["dependencies"] + [text for extra in extras for text in EXTRAS[extra]]
+    return {requirement.name: requirement for requirement in map(Requirement, listed)}
+
+
+def pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
+def test_constraints_are_names_and_versions_only():
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
+        assert line.startswith("#") or re.fullmatch(r"[a-z0-9][a-z0-9.-]*==[0-9][\w.]*", line), line
+
+
+@pytest.mark.parametrize("extra", sorted(EXTRAS))
+def test_every_range_holds_the_tested_version(extra):
+    for name, requirement in requirements(extra).items():
+        assert requirement.specifier.contains(Version(pins()[name])), name
+
+
+def test_conda_environment_has_the_same_names_and_ranges():
+    text = (ROOT / "environment.yml").read_text(encoding="utf-8")
+    listed = re.findall(r"^  - ([\w-]+)([<>=].*)$", text, re.MULTILINE)
+    conda = {name: set(ranges.split(",")) for name, ranges in listed}
+    assert conda.pop("python") == set(PROJECT["requires-python"].split(","))
+    wanted = {
+        CONDA_NAMES.get(name, name): {str(part) for part in requirement.specifier}
+        for name, requirement in requirements("read", "test").items()
+    }
+    assert conda == wanted
+
+
+def test_reading_needs_no_test_or_site_tools():
+    reading = set(requirements("read"))
+    assert reading.isdisjoint({"pytest", "nbval", "ruff", "sphinx", "furo", "playwright"})
+    assert set(requirements()) == {"numpy", "torch"}
