@@ -16,21 +16,40 @@ from dlseg.book.picture import SVG, Picture
 
 MOST_PICTURES = 800
 
-# Finds every explorer on the page that is not alive yet, unpacks its pictures, adds the controls.
-# Arrow keys must not reach JupyterLab, which would move to another cell.
-SCRIPT = """(async()=>{for(const e of document.querySelectorAll('.dlseg-explorer:not([data-on])')){
-e.dataset.on=1;const S=JSON.parse(e.dataset.stops),at=JSON.parse(e.dataset.first),m=e.querySelector('img');
-const z=Uint8Array.from(atob(e.querySelector('script[type="text/plain"]').textContent),c=>c.charCodeAt(0));
-const F=await new Response(new Blob([z]).stream().pipeThrough(new DecompressionStream('gzip'))).json();
-const draw=()=>{let k=0;S.forEach(([n,v],i)=>k=k*v.length+at[i]);const[t,d,a]=F[k];
-m.src=t=='image/svg+xml'?'data:'+t+','+encodeURIComponent(d):'data:'+t+';base64,'+d;m.alt=a};
-e.querySelector('p').textContent='';S.forEach(([n,v],i)=>{const l=document.createElement('label'),
-o=document.createElement('output'),w=typeof v[0]=='string';let c=document.createElement(w?'select':'input');
-if(w)v.forEach(x=>c.add(new Option(x)));else{c.type='range';c.min=0;c.max=v.length-1}
-if(w)c.selectedIndex=at[i];else c.value=at[i];c.setAttribute('aria-label',n);
-const say=()=>{if(!w){o.textContent=v[at[i]];c.setAttribute('aria-valuetext',v[at[i]])}};say();
-c.oninput=()=>{at[i]=w?c.selectedIndex:+c.value;say();draw()};c.onkeydown=x=>x.stopPropagation();
-l.append(n+' ',c,' ',o);e.querySelector('p').append(l,' ')})}})()"""
+# Runs on a page without a kernel: finds every explorer that is not alive yet, unpacks its pictures,
+# adds the controls. Arrow keys must not reach JupyterLab, which would move to another cell.
+SCRIPT = """(async () => {
+for (const box of document.querySelectorAll('.dlseg-explorer:not([data-on])')) {
+  box.dataset.on = 1;
+  const stops = JSON.parse(box.dataset.stops), at = JSON.parse(box.dataset.first);
+  const picture = box.querySelector('img'), form = box.querySelector('p');
+  const packed = atob(box.querySelector('script[type="text/plain"]').textContent);
+  const bytes = new Blob([Uint8Array.from(packed, c => c.charCodeAt(0))]).stream();
+  const plain = new Response(bytes.pipeThrough(new DecompressionStream('gzip')));
+  const frames = await plain.json();
+  const draw = () => {
+    const index = stops.reduce((sum, [, values], i) => sum * values.length + at[i], 0);
+    const [type, data, alt] = frames[index], svg = type == 'image/svg+xml';
+    picture.src = `data:${type}${svg ? ',' + encodeURIComponent(data) : ';base64,' + data}`;
+    picture.alt = alt;
+  };
+  const controls = stops.map(([name, values], i) => {
+    const words = typeof values[0] == 'string', place = words ? 'selectedIndex' : 'value';
+    const control = document.createElement(words ? 'select' : 'input');
+    const label = document.createElement('label'), shown = document.createElement('output');
+    if (words) control.append(...values.map(value => new Option(value)));
+    else Object.assign(control, {type: 'range', min: 0, max: values.length - 1});
+    const say = () => { if (!words) shown.value = control.ariaValueText = values[at[i]]; };
+    control[place] = at[i];
+    control.ariaLabel = name;
+    control.oninput = () => { at[i] = +control[place]; say(); draw(); };
+    control.onkeydown = event => event.stopPropagation();
+    say();
+    label.append(name + ' ', control, ' ', shown, ' ');
+    return label;
+  });
+  form.replaceChildren(...controls);
+}})()"""
 
 
 def executed_for_the_book() -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
-from dlseg.book.manifest import Book, Chapter, readme_table
+from dlseg.book.manifest import Book, Chapter, chapter_table
 
 PICTURE = "atrous.svg"
 ALT = (
@@ -44,7 +44,7 @@ def page_links(book: Book, chapter: Chapter) -> dict[str, str]:
 def index_page(book: Book) -> str:
     """The first page, in MyST Markdown: title, purpose, picture, chapters and their questions."""
     parts = [f"# {book.title}", book.description, f"![{ALT}]({PICTURE})"]
-    parts.append(readme_table(book).replace("(chapters/", "("))
+    parts += [chapter_table(book), "Chapters without a link are in preparation."]
     written = [chapter for chapter in book.chapters if chapter.path]
     unnamed = "Start here"
     for part, chapters in groupby(written, key=lambda chapter: chapter.part):
@@ -77,6 +77,8 @@ def build(book: Book, out: str | None = None) -> int:
     source = book.root / "build/site/source"
     target = Path(out).resolve() if out else book.root / "build/site/html"
     stage(book, source)
+    if out is None:  # a page whose chapter is gone must not stay; a folder of the user's is left
+        shutil.rmtree(target, ignore_errors=True)
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-E"]
     command += ["-c", str(book.root / "site"), "-d", str(book.root / "build/site/doctrees")]
     command += [str(source), str(target)]

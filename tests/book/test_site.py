@@ -1,0 +1,110 @@
+"""The static site: what its pages link to, and that a fault in a chapter stops the build."""
+
+import re
+import shutil
+
+import nbformat
+import pytest
+
+from dlseg.book.manifest import read_book
+from dlseg.book.site import build, heading_anchor, index_page, page_links
+
+ROOT = read_book().root
+SUMMARY = "# Summary\n\n[Hello](00-hello.ipynb)\n\n# Part one\n\n- [One](01-one.ipynb)\n- [Two]()\n"
+ONE = (
+    "# 01. One\n\nBack to [the start](00-hello.ipynb#What-is-it?-A-test); $r = 2$.\n\n[Here](#one)"
+)
+HELLO = "# Hello\n\n## What is it? A test\n\nOn to [one](01-one.ipynb).\n\n## one"
+
+
+def write_notebook(path, text: str) -> None:
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)]), path)
+
+
+@pytest.fixture
+def make_book(tmp_path):
+    """A book of two chapters with the project's own site settings."""
+
+    def make(one: str = ONE, output: str = ""):
+        for folder in ("site", "assets"):
+            shutil.copytree(ROOT / folder, tmp_path / folder)
+        settings = '[book]\ntitle = "A & B"\nsrc = "chapters"\n[output.sphinx]\ntheme = "furo"\n'
+        (tmp_path / "book.toml").write_text(settings + output)
+        (tmp_path / "chapters").mkdir()
+        write_notebook(tmp_path / "chapters/00-hello.ipynb", HELLO)
+        write_notebook(tmp_path / "chapters/01-one.ipynb", one + "\n\n## one")
+        (tmp_path / "chapters/SUMMARY.md").write_text(SUMMARY)
+        return read_book(tmp_path)
+
+    return make
+
+
+def test_no_link_that_the_manifest_does_not_ask_for(make_book):
+    book = make_book(output='edit-url-template = ""\n')
+    assert page_links(book, book.find("01")) == {"download_url": "", "edit_url": ""}
+
+
+def test_links_that_the_manifest_asks_for(make_book):
+    book = make_book(
+        output='edit-url-template = "https://example.org/edit/{path}"\ndownload-notebooks = true\n'
+    )
+    assert page_links(book, book.find("01")) == {
+        "download_url": "01-one.ipynb",
+        "edit_url": "https://example.org/edit/chapters/01-one.ipynb",
+    }
+
+
+def test_index_names_every_chapter_and_lists_the_written_ones(make_book):
+    page = index_page(make_book())
+    assert page.startswith("# A & B\n")
+    assert "[One](01-one.ipynb)" in page and "Two" in page
+    assert re.findall(r"^\d\d \w+ <.*>$", page, re.MULTILINE) == [
+        "00 Hello <00-hello>",
+        "01 One <01-one>",
+    ]
+    assert ":caption: Part one" in page
+
+
+def test_anchor_is_the_heading_with_hyphens_for_blanks():
+    assert heading_anchor("Exercise 2.1") == "Exercise-2.1"
+
+
+def test_built_page_has_both_links_and_its_notebook_beside_it(make_book, tmp_path):
+    pytest.importorskip("myst_nb")
+    book = make_book(
+        output='edit-url-template = "https://example.org/edit/{path}"\ndownload-notebooks = true\n'
+    )
+    assert build(book) == 0
+    html = tmp_path / "build/site/html"
+    page = (html / "01-one.html").read_text(encoding="utf-8")
+    assert 'href="https://example.org/edit/chapters/01-one.ipynb"' in page
+    assert re.search(r'<a href="01-one.ipynb" download', page)
+    assert (html / "01-one.ipynb").read_bytes() == book.find("01").path.read_bytes()
+    assert "CC BY 4.0" in page and ">MIT<" in page
+    index = (html / "index.html").read_text(encoding="utf-8")
+    assert "example.org" not in index, "the index page is made, not written: nothing to edit"
+
+
+def test_links_between_chapters_lead_to_the_heading(make_book, tmp_path):
+    pytest.importorskip("myst_nb")
+    assert build(make_book(), str(tmp_path / "pages")) == 0
+    page = (tmp_path / "pages/01-one.html").read_text(encoding="utf-8")
+    target = re.search(r'href="00-hello.html#([^"]+)"', page)[1]
+    assert f'id="{target}"' in (tmp_path / "pages/00-hello.html").read_text(encoding="utf-8")
+    assert "Propose a change" not in page and "Download this notebook" not in page
+
+
+@pytest.mark.parametrize("broken", ["[gone](00-hello.ipynb#Nowhere)", "[gone](02-two.ipynb)"])
+def test_a_broken_link_fails_the_build(make_book, broken, capfd):
+    pytest.importorskip("myst_nb")
+    assert build(make_book(one=f"# 01. One\n\n{broken}")) != 0
+    assert "WARNING" in capfd.readouterr().err
+
+
+def test_pages_of_a_chapter_that_is_gone_are_not_kept(make_book, tmp_path):
+    pytest.importorskip("myst_nb")
+    stale = tmp_path / "build/site/html/09-gone.html"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("old")
+    assert build(make_book()) == 0
+    assert not stale.exists()
