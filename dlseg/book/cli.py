@@ -34,6 +34,8 @@ def _check_port(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise CommandError(f"port {port} is in use: choose another with --port") from error
+        except OverflowError as error:
+            raise CommandError(f"--port must be between 1 and 65535, got {port}") from error
 
 
 def read(arguments: argparse.Namespace) -> int:
@@ -46,6 +48,9 @@ def read(arguments: argparse.Namespace) -> int:
     command += [f"--ServerApp.port={arguments.port}", "--ServerApp.port_retries=0"]
     command += [f"--ServerApp.root_dir={book.root}"]
     command += [f"--LabApp.default_url=/lab/tree/chapters/{chapter.path.name}"]
+    # Lab would look for news and newer versions on the network.
+    command += ["--LabApp.news_url=None"]
+    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     command += ["--no-browser"] if arguments.no_browser else []
     # Containers run as root, and Jupyter asks to be told that this is meant.
     command += ["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []

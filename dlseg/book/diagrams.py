@@ -8,16 +8,21 @@ from dlseg.book.picture import Picture, from_svg
 from dlseg.book.style import BLUE, FAINT, INK, ORANGE, SKY
 
 CELL = 20  # side of one input pixel in the drawing
-ROOM = 4  # pixels of padding there is room for on each side
-TOP = 62
+TOP = 74
 
 
 def tap_picture(
-    kernel_size: int = 3, rate: int = 2, stride: int = 1, padding: int = 0, size: int = 13
+    kernel_size: int = 3,
+    rate: int = 2,
+    stride: int = 1,
+    padding: int = 0,
+    size: int = 13,
+    room: int = 0,
 ) -> Picture:
     """The input pixels that the first output and its right neighbour read.
 
-    size: side of the square input, pixels; the other arguments are those of a convolution.
+    size: side of the square input, pixels; room: pixels of padding there is space for on each
+    side, so that the drawing stays in place while a slider moves the padding.
     A kernel that does not fit gives a picture that says so.
     """
     reach = effective_kernel(kernel_size, rate)
@@ -28,25 +33,27 @@ def tap_picture(
         parts = [svg.text(20, 30, given), svg.text(20, 55, words)]
         return from_svg(svg.document(790, 80, parts), f"{given} {words}.")
     out = output_size(size, kernel_size, stride, padding, rate)
-    left = 20 + ROOM * CELL
+    room = max(room, padding)
+    left, top = 20 + room * CELL, TOP + room * CELL
+    side = (size + 2 * room) * CELL
     parts = [
         svg.text(20, 22, given),
         svg.text(20, 44, f"{formula}; output {out} x {out}", size=15),
-        _paper(left, size, padding),
-        _first_and_second(left, kernel_size, rate, stride, padding, out),
-        svg.rect(*[left - padding * CELL, TOP + (ROOM - padding) * CELL] + [reach * CELL] * 2,
+        _paper(left, top, size, padding),
+        _first_and_second(left, top, kernel_size, rate, stride, padding, out),
+        svg.rect(*[left - padding * CELL, top - padding * CELL] + [reach * CELL] * 2,
                  stroke=BLUE, thick=2.5),
-        svg.text(20, TOP + (size + 2 * ROOM) * CELL + 20, _legend(padding, out), size=12),
-        _output(20 + (size + 2 * ROOM) * CELL + 40, out),
+        svg.text(20, TOP + side + 20, _legend(padding, out), size=12),
+        _output(60 + side, top, out),
     ]  # fmt: skip
     alt = f"{given} {formula}. The first output reads {kernel_size**2} of {reach**2} pixels under "
     alt += f"the kernel; the output is {out} x {out}."
-    return from_svg(svg.document(790, TOP + (size + 2 * ROOM) * CELL + 34, parts), alt)
+    return from_svg(svg.document(70 + 1.7 * side, TOP + side + 34, parts), alt)
 
 
-def _paper(left: float, size: int, padding: int) -> str:
+def _paper(left: float, top: float, size: int, padding: int) -> str:
     """The input, and around it its ring of padding."""
-    side, top = size + 2 * padding, TOP + ROOM * CELL
+    side = size + 2 * padding
     corner = (left - padding * CELL, top - padding * CELL)
     return (
         svg.rect(*corner, side * CELL, side * CELL, stroke=FAINT, dash="3 3")
@@ -56,13 +63,13 @@ def _paper(left: float, size: int, padding: int) -> str:
     )
 
 
-def _first_and_second(left, kernel_size, rate, stride, padding, out) -> str:
+def _first_and_second(left, top, kernel_size, rate, stride, padding, out) -> str:
     """Filled cells with dots for output 0, rings for output 1."""
     first = taps(0, kernel_size, stride, padding, rate)
     second = taps(1, kernel_size, stride, padding, rate) if out > 1 else []
     parts = []
     for row in first:
-        y = TOP + (ROOM + row) * CELL
+        y = top + row * CELL
         for column in first:
             x = left + column * CELL
             parts.append(svg.rect(x, y, CELL, CELL, fill=SKY, stroke="#ffffff"))
@@ -78,8 +85,8 @@ def _legend(padding: int, out: int) -> str:
     return words + ("; outside the frame: padding" if padding else "")
 
 
-def _output(left: float, out: int) -> str:
-    cell, top = CELL * 0.7, TOP + ROOM * CELL
+def _output(left: float, top: float, out: int) -> str:
+    cell = CELL * 0.7
     parts = [svg.text(left, top - 10, "output", size=12), svg.rect(left, top, cell, cell, fill=SKY)]
     if out > 1:
         parts.append(svg.ring(left + 1.5 * cell, top + cell / 2, 4.5, colour=ORANGE))
@@ -106,7 +113,7 @@ def stack_picture(layers: Sequence[Layer], view: int = 45) -> Picture:
         return 130 + (shift + field.start + unit * field.stride + 0.5) * cell, base - 58 * level
 
     parts = [_links(layers, touched, place)]
-    for level, field in enumerate(fields):
+    for level in range(len(fields)):
         seen = [u for u in range(-size, 2 * size) if 130 < place(level, u)[0] < 830]
         parts.append(_units(level, seen, touched[level], place, min(cell, 14)))
         parts.append(svg.text(10, base - 58 * level + 4, _level_name(level, layers), size=12))

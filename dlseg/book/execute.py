@@ -12,6 +12,7 @@ from nbclient import NotebookClient
 from dlseg.book.manifest import Book, Chapter
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+LANGUAGE = {"name": "python"}  # without the version, which differs between machines
 # One thread each for two chapters side by side is faster than two threads for one after another,
 # and keeps sums in one order.
 QUIET = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
@@ -30,7 +31,7 @@ def book_environment(device: str | None = None) -> dict[str, str]:
 
 def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Leave only what is the same on every machine: one kernel name, no widget state, no times."""
-    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL})
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": LANGUAGE})
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         cell.metadata.pop("collapsed", None)

@@ -1,4 +1,4 @@
-"""The drawings of receptive fields: over a photograph, at the border of a map, and pixel by pixel."""
+"""The drawings of receptive fields: over a photograph, at the border of a map, and by weight."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -11,26 +11,29 @@ from dlseg.book.diagrams import touched_units
 from dlseg.book.maps import coloured, grey
 from dlseg.book.photograph import photograph
 from dlseg.book.picture import Picture, from_svg
-from dlseg.book.style import BLUE, DASHES, FAINT, INK, ORANGE, PAPER, RED, SKY
+from dlseg.book.style import BLUE, FAINT, INK, ORANGE, PAPER, RED, SKY
 
 SIDE = 258  # of a square picture, in pixels of the drawing
 PHOTO = 128  # pixels of the photograph along one side
 MIDDLE = 64  # the photograph's pixel that the observed unit stands on
 LEVELS = 6  # layers that the cone has room for
+# Taps on the map, and how their curve is drawn.
+CURVES = ((9, BLUE, ""), (4, ORANGE, "7 4"), (1, RED, "2 3"))
 
 
-def field_picture(layers: Sequence[Layer]) -> Picture:
+def field_picture(layers: Sequence[Layer], title: str) -> Picture:
     """What one unit sees of a photograph, what of that it reads, and through which layers.
 
     layers: at most six, first layer first, with an odd field of at most 127 pixels.
+    title: a few words for the stack.
     """
     fields = stack_fields(layers)
     size = fields[-1].size
     read = np.array(coverage(layers)) > 0  # (size,)
     alt = (
-        f"{len(layers)} layers, rates {[x.rate for x in layers]}, strides "
-        f"{[x.stride for x in layers]}: a frame of {size} x {size} pixels on a face; of these "
-        f"{read.sum() ** 2} are read, the others are blank."
+        f"{title}, {_counted(layers)}: "
+        f"a frame of {size} x {size} pixels on a face, of which {read.sum() ** 2} are read; "
+        f"units stand {fields[-1].stride} apart."
     )
     middle, right = 10 + SIDE + 20, 10 + 2 * (SIDE + 20)
     parts = [
@@ -41,14 +44,17 @@ def field_picture(layers: Sequence[Layer]) -> Picture:
         svg.text(middle, 18, f"what the unit reads of its {size} x {size}", size=12),
         svg.pixels(middle, 28, SIDE, SIDE, _read(size, read)),
         svg.rect(middle, 28, SIDE, SIDE, stroke=RED, thick=2),
-        svg.text(right, 18, "field behind", size=12),
-        *(_row(right, 52 + 26 * number, *pair) for number, pair in
-          enumerate(zip(layers, fields, strict=True), start=0)),
-        svg.text(right, 236, f"pixels read: {read.sum() ** 2} of {size**2}", size=13),
-        svg.text(right, 258, f"neighbours stand {fields[-1].stride} apart", size=13),
+        svg.text(right, 18, title, size=12),
+        _table(right, 48, layers, fields),
+        svg.text(right, 240, f"pixels read: {read.sum() ** 2} of {size**2}", size=13),
+        svg.text(right, 264, f"neighbours stand {fields[-1].stride} apart", size=13),
         _cone(layers, 28 + SIDE + 44),
     ]  # fmt: skip
     return from_svg(svg.document(820, 28 + SIDE + 44 + 36 * LEVELS + 48, parts), alt)
+
+
+def _counted(layers: Sequence[Layer]) -> str:
+    return f"{len(layers)} layer{'s' * (len(layers) > 1)}"
 
 
 @cache
@@ -71,9 +77,15 @@ def _frame(x: float, y: float, size: int) -> str:
     return svg.rect(*place, stroke=PAPER, thick=4) + svg.rect(*place, stroke=RED, thick=2)
 
 
-def _row(x: float, y: float, layer: Layer, field: Field) -> str:
-    words = f"rate {layer.rate}, stride {layer.stride}:"
-    return svg.text(x, y, words, size=13) + svg.text(x + 150, y, str(field.size), size=13)
+def _table(x: float, y: float, layers: Sequence[Layer], fields: Sequence[Field]) -> str:
+    rows = [("layer", "rate", "stride", "field")]
+    for number, (layer, field) in enumerate(zip(layers, fields, strict=True), start=1):
+        rows.append((str(number), str(layer.rate), str(layer.stride), str(field.size)))
+    return "".join(
+        svg.text(x + 34 + 58 * place, y + 26 * number, words, size=12, anchor="end")
+        for number, row in enumerate(rows)
+        for place, words in enumerate(row)
+    )
 
 
 def _cone(layers: Sequence[Layer], top: float) -> str:
@@ -99,7 +111,7 @@ def _cone(layers: Sequence[Layer], top: float) -> str:
         name = f"layer {level}" if level else "row of pixels"
         parts.append(svg.text(10, base - 36 * level + 4, name, size=12))
     left, right = 150 + shift * cell, 150 + (shift + fields[-1].size) * cell
-    parts += [svg.line(left, base + 16, right, base + 16, colour=RED, thick=2)]
+    parts.append(svg.line(left, base + 16, right, base + 16, colour=RED, thick=2))
     words = f"field {fields[-1].size}"
     parts.append(svg.text((left + right) / 2, base + 34, words, anchor="middle"))
     return "".join(parts)
@@ -131,8 +143,8 @@ def valid_tap_picture(size: int = 65, rate: int = 12) -> Picture:
     """
     shares = valid_tap_fractions(size, rate)
     listed = ", ".join(
-        f"{_percent(share)} of positions {taps_} tap{'s' * (taps_ > 1)}"
-        for taps_, share in sorted(shares.items(), reverse=True)
+        f"{count} on {_percent(share)}"
+        for count, share in sorted(shares.items(), reverse=True)
         if share
     )
     parts = [
@@ -140,20 +152,20 @@ def valid_tap_picture(size: int = 65, rate: int = 12) -> Picture:
         _tap_map(10, 28, size, rate),
         _curves(360, 28, size, rate),
     ]
-    alt = f"A {size} x {size} map under a 3x3 kernel of rate {rate}: {listed}."
+    alt = f"Taps on a {size} x {size} map at rate {rate}: {listed} of the positions."
     return from_svg(svg.document(820, 28 + SIDE + 56, parts), alt)
 
 
 def _percent(share: float) -> str:
-    return f"{share:.1%}" if 0.001 < share < 0.999 else f"{share:.2%}"
+    if share in (0, 1):
+        return f"{share:.0%}"
+    return f"{share:.2%}" if share < 0.001 else f"{share:.1%}"
 
 
 def _tap_map(x: float, y: float, size: int, rate: int) -> str:
     """Nine rectangles at most: along one axis the count changes at `rate` and `size - rate`."""
     edges = sorted({0, min(rate, size), max(size - rate, 0), size})
-    counts = [
-        sum(0 <= start + shift < size for shift in (-rate, 0, rate)) for start in edges[:-1]
-    ]
+    counts = [sum(0 <= start + shift < size for shift in (-rate, 0, rate)) for start in edges[:-1]]
     pixel = SIDE / size
     parts = []
     for top, bottom, rows in zip(edges, edges[1:], counts, strict=False):
@@ -195,22 +207,91 @@ def _curves(x: float, y: float, size: int, rate: int) -> str:
         parts.append(svg.text(place(at, 0)[0], y + high + 16, str(at), size=11, anchor="middle"))
     parts.append(svg.text(x + 40 + wide / 2, y + high + 34, "rate", size=12, anchor="middle"))
     parts.append(svg.line(*place(rate, 0), *place(rate, 1), thick=1.5))
-    for count, colour, dash in ((9, BLUE, ""), (4, ORANGE, "7 4"), (1, RED, "2 3")):
-        curve = [place(at, shares[count]) for at, shares in enumerate(_shares(size), start=1)]
-        parts.append(svg.polyline(curve, colour=colour, dash=dash, thick=2.5))
+    for number, (count, colour, dash) in enumerate(CURVES):
+        points = [place(at, shares[count]) for at, shares in enumerate(_shares(size), start=1)]
+        parts.append(svg.polyline(points, colour=colour, dash=dash, thick=2.5))
         share = _shares(size)[rate - 1][count]
-        at = place(rate, share)
-        parts.append(svg.dot(*at, 4, fill=colour))
-    parts.append(_key(x + 40, y + high + 50))
+        parts.append(svg.dot(*place(rate, share), 4, fill=colour))
+        left, low = x + 40 + 135 * number, y + high + 54
+        parts.append(
+            svg.polyline([(left, low - 4), (left + 34, low - 4)], colour=colour, dash=dash)
+        )
+        words = f"{count} tap{'s' * (count > 1)}: {_percent(share)}"
+        parts.append(svg.text(left + 40, low, words, size=12))
     return "".join(parts)
 
 
-def _key(x: float, y: float) -> str:
-    parts = []
-    for number, (count, colour, dash) in enumerate(
-        (("9 taps", BLUE, ""), ("4 taps", ORANGE, "7 4"), ("1 tap", RED, "2 3"))
-    ):
-        left = x + 130 * number
-        parts.append(svg.polyline([(left, y - 4), (left + 40, y - 4)], colour=colour, dash=dash))
-        parts.append(svg.text(left + 48, y, count, size=12))
-    return "".join(parts)
+def used_picture(layers: Sequence[Layer], title: str) -> Picture:
+    """What one unit sees of a photograph, what of it counts, and how much each column counts.
+
+    A pixel counts by the number of paths from it to the unit: the gradient where all weights are 1.
+
+    layers: first layer first, with an odd field of at most 127 pixels. title: a few words.
+    """
+    paths = np.array(coverage(layers), dtype=float)  # (size,)
+    share = paths / paths.sum()
+    size, width = len(paths), spread(layers)
+    core = middle_part(share)
+    alt = (
+        f"{title}, {_counted(layers)}: of a field {size} pixels wide, the middle {core} carry "
+        f"95 percent of the weight; standard deviation {width:.2f} pixels."
+    )
+    first = MIDDLE - size // 2
+    patch = _photograph()[first : first + size, first : first + size]
+    weight = np.outer(share, share) / share.max() ** 2
+    faded = (255 - (255 - patch) * weight).astype(np.uint8)
+    parts = [
+        svg.text(10, 18, f"{title}: {size} x {size}", size=12),
+        svg.pixels(10, 28, SIDE, SIDE, patch),
+        svg.text(30 + SIDE, 18, "the same, faded by weight", size=12),
+        svg.pixels(30 + SIDE, 28, SIDE, SIDE, faded),
+        *(svg.rect(x, 28, SIDE, SIDE, stroke=RED, thick=2) for x in (10, 30 + SIDE)),
+        _profile(60 + 2 * SIDE, 28, share, width, core),
+    ]
+    return from_svg(svg.document(80 + 3 * SIDE, 28 + SIDE + 48, parts), alt)
+
+
+def spread(layers: Sequence[Layer]) -> float:
+    """Standard deviation, in pixels, of the path from a unit to the pixels it reads.
+
+    The path takes one tap of each layer, all taps alike: variances of the layers add up.
+    """
+    jumps = [1, *(field.stride for field in stack_fields(layers))]
+    pairs = zip(layers, jumps, strict=False)
+    return sum((x.rate * jump) ** 2 * (x.kernel_size**2 - 1) / 12 for x, jump in pairs) ** 0.5
+
+
+def middle_part(share: np.ndarray, enough: float = 0.95) -> int:
+    """Pixels of the smallest window around the middle that holds at least `enough` of the whole."""
+    middle = (len(share) - 1) // 2
+    for reach in range(middle + 1):
+        first, last = middle - reach, len(share) - middle + reach
+        if share[first:last].sum() >= enough * share.sum():
+            return last - first
+    return len(share)
+
+
+def _profile(x: float, y: float, share: np.ndarray, width: float, core: int) -> str:
+    """Weight of each column as bars, and the normal curve of the same width as a dashed line."""
+    size, high = len(share), SIDE - 20
+    bar, top = SIDE / size, max(share.max(), 0.4 / width)
+    offset = np.arange(size) - (size - 1) / 2
+    bars = "".join(
+        f"M{x + i * bar:.1f} {y + high:g}v{-high * s / top:.1f}h{bar:.1f}v{high * s / top:.1f}z"
+        for i, s in enumerate(share)
+    )
+    fine = np.linspace(offset[0] - 0.5, offset[-1] + 0.5, 80)
+    normal = np.exp(-(fine**2) / (2 * width**2)) / (width * (2 * np.pi) ** 0.5)
+    curve = [(x + (at - offset[0] + 0.5) * bar, y + high * (1 - n / top)) for at, n in
+             zip(fine, normal, strict=True)]  # fmt: skip
+    left, right = x + (size - core) / 2 * bar, x + (size + core) / 2 * bar
+    line = y + high + 12
+    return "".join([
+        svg.text(x, 18, "weight by column; dashed: normal curve", size=12),
+        f'<path d="{bars}" fill="{SKY}" stroke="{BLUE}" stroke-width="0.5"/>',
+        svg.polyline(curve, colour=INK, dash="6 4"),
+        svg.line(x, y + high, x + SIDE, y + high),
+        svg.line(left, line, right, line, colour=BLUE, thick=3),
+        svg.text(x, line + 22, f"bar: 95% of the weight, {core} of {size} columns", size=12),
+        svg.text(x, line + 42, f"standard deviation {width:.2f} pixels", size=12),
+    ])  # fmt: skip

@@ -63,8 +63,9 @@ def ring(x, y, radius, *, colour=INK, thick=2.5) -> str:
 def polyline(points: Iterable[tuple[float, float]], *, colour=INK, thick=2.0, dash="") -> str:
     """A curve through the points, in pixels."""
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    dashes = f' stroke-dasharray="{dash}"' if dash else ""
-    return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{thick:g}"{dashes}/>'
+    look = f'stroke="{colour}" stroke-width="{thick:g}"'
+    look += f' stroke-dasharray="{dash}"' if dash else ""
+    return f'<polyline points="{path}" fill="none" {look}/>'
 
 
 def grid(x, y, rows: int, columns: int, cell: float, *, colour=FAINT) -> str:

@@ -3,8 +3,8 @@
 import importlib
 
 import pytest
+from chapter_tools import NAMES, exercise_cells, namespace
 
-from chapters import NAMES, exercise_cells, namespace
 from dlseg.book.exercise import Exercise
 
 CASES = [(name, *cell) for name in NAMES for cell in exercise_cells(name)]

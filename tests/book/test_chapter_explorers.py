@@ -7,8 +7,8 @@ import re
 
 import ipywidgets
 import pytest
+from chapter_tools import NAMES, cells, namespace
 
-from chapters import NAMES, cells, namespace
 from dlseg.book.explorer import Explorer
 from dlseg.book.picture import Picture
 

@@ -8,9 +8,19 @@ from html.parser import HTMLParser
 
 import bibtexparser
 import pytest
+from chapter_tools import (
+    BOOK,
+    NAMES,
+    NOTEBOOKS,
+    ROOT,
+    TEACHING,
+    cells,
+    exercise_cells,
+    notebook,
+    prose,
+)
 
 import dlseg
-from chapters import BOOK, NAMES, NOTEBOOKS, ROOT, TEACHING, cells, exercise_cells, notebook, prose
 
 TEACHING_NAMES = [chapter.name for chapter in TEACHING]
 each_chapter = pytest.mark.parametrize("name", NAMES)

@@ -1,7 +1,7 @@
 """book.toml and SUMMARY.md: what mdBook would refuse is refused, and the rest is read right."""
 
 import pytest
-from chapters import BOOK, ROOT
+from chapter_tools import BOOK, ROOT
 
 from dlseg.book.manifest import ManifestError, chapter_table, find_root, read_book
 
@@ -92,7 +92,7 @@ def test_the_books_own_settings_stand_where_mdbook_allows_them():
     ("file", "folder"), [("README.md", "chapters/"), ("CONTENTS", "")], ids=["README", "contents"]
 )
 def test_tables_of_chapters_are_current(file, folder):
-    from chapters import prose
+    from chapter_tools import prose
 
     text = prose("00-contents") if file == "CONTENTS" else (ROOT / file).read_text("utf-8")
     assert chapter_table(BOOK, folder) in text

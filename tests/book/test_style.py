@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from chapters import ROOT
+from chapter_tools import ROOT
 
 from dlseg.book import maps, style
 from dlseg.book.photograph import photograph

@@ -9,7 +9,7 @@ effective_kernel = Exercise(
     because="k taps leave k - 1 gaps, and every gap holds r - 1 zeros.",
     cases=((3, 1), (3, 2), (3, 6), (5, 3), (2, 4), (1, 9)),
     mistakes=(
-        Mistake(lambda k, r: k * r, "k r also counts holes behind the last tap: k - 1 gaps, not k."),
+        Mistake(lambda k, r: k * r, "k r counts holes behind the last tap: k - 1 gaps, not k."),
         Mistake(lambda k, r: r * (k - 1), "That is the way from the first tap to the last. Add the "
                 "last tap's own pixel."),
         Mistake(lambda k, r: k + (k - 1) * r, "At rate 1 there are no holes, so a gap holds r - 1 "

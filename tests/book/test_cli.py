@@ -1,0 +1,113 @@
+"""The command line: what it prints, its exit codes, and no traceback for a user's mistake."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+from chapter_tools import BOOK, NAMES, ROOT
+
+from dlseg import __version__
+from dlseg.book import cli
+
+
+def dlseg(*words: str, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "dlseg", *words],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_version_and_list():
+    assert dlseg("--version").stdout.strip() == f"dlseg {__version__}"
+    listed = dlseg("list").stdout
+    assert all(name in listed for name in NAMES)
+    assert len(listed.splitlines()) == len(BOOK.chapters)
+
+
+@pytest.mark.parametrize("command", ["read", "run", "test"])
+def test_unknown_chapter(command):
+    done = dlseg(command, "99")
+    assert done.returncode == 2
+    assert done.stderr.startswith("dlseg: no chapter is called '99'; there are: 00-contents")
+    assert "Traceback" not in done.stderr
+
+
+def test_unknown_command_and_no_command():
+    for words in ((), ("reed",)):
+        done = dlseg(*words)
+        assert done.returncode == 2
+        assert "usage: dlseg" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_port_in_use():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = dlseg("read", "--no-browser", "--port", str(taken.getsockname()[1]))
+    assert done.returncode == 2
+    assert "is in use: choose another with --port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("port", ["80000", "-1", "x"])
+def test_port_that_is_none(port):
+    done = dlseg("read", "--no-browser", "--port", port)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "module", "extra"),
+    [
+        ("read", "jupyterlab", "read"),
+        ("run", "nbclient", "read"),
+        ("test", "nbval", "test"),
+        ("site", "sphinx", "site"),
+        ("doctor", "packaging", "read"),
+    ],
+)
+def test_missing_tool(command, module, extra, monkeypatch, capsys):
+    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: None)
+    assert cli.main([command]) == 2
+    assert f"{module} is not installed; run: pip install" in capsys.readouterr().err
+
+
+def test_no_book_here(tmp_path, monkeypatch, capsys):
+    def nowhere():
+        raise cli.ManifestError("no book.toml in this folder or above it")
+
+    monkeypatch.setattr(cli, "read_book", nowhere)
+    assert cli.main(["list"]) == 2
+    assert capsys.readouterr().err == "dlseg: no book.toml in this folder or above it\n"
+
+
+def test_doctor_on_a_ready_machine():
+    done = dlseg("doctor", DLSEG_DEVICE="cpu")
+    assert done.returncode == 0, done.stdout
+    assert "device cpu" in done.stdout
+    assert "MISSING" not in done.stdout
+
+
+def test_doctor_names_the_fix():
+    done = dlseg("doctor", DLSEG_DEVICE="gpu")
+    assert done.returncode == 1
+    assert "MISSING device: DLSEG_DEVICE must be one of auto, cpu, cuda, mps" in done.stdout
+    assert "fix: export DLSEG_DEVICE=cpu" in done.stdout
+
+
+def test_doctor_on_an_old_package(monkeypatch):
+    from packaging.requirements import Requirement
+
+    from dlseg.book import doctor
+
+    finding = doctor.check_package(Requirement("numpy>=99"), "read")
+    assert finding.good is False and "the book needs >=99" in finding.what
+    finding = doctor.check_package(Requirement("no-such-package"), "test")
+    assert str(finding).endswith("fix: pip install -c constraints.txt -e '.[test]'")
