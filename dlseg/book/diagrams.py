@@ -1,14 +1,16 @@
 """The drawings of taps: which inputs an output reads, in one layer and through a stack."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dlseg.arithmetic import Field, Layer, effective_kernel, output_size, stack_fields, taps
 from dlseg.book import svg
 from dlseg.book.picture import Picture, from_svg
-from dlseg.book.style import BLUE, FAINT, INK, ORANGE, SKY
+from dlseg.book.style import BLUE, FAINT, INK, ORANGE, PAPER, RED, SKY
 
 CELL = 20  # side of one input pixel in the drawing
 TOP = 74
+LEFT, RIGHT = 180, 810  # of the rows of a stack
 
 
 def tap_picture(
@@ -100,73 +102,74 @@ def stack_picture(layers: Sequence[Layer], view: int = 45) -> Picture:
     layers: first layer first; drawn from the bottom up. Their padding only shifts the picture.
     view: how many input pixels are drawn, at least.
     """
-    layers = [Layer(x.kernel_size, x.stride, 0, x.rate) for x in layers]
-    fields = [Field(1, 1, 0), *stack_fields(layers)]
-    touched = touched_units(layers)
-    size = max(view, fields[-1].size + 2)
-    holes = fields[-1].size - len(touched[0])
-    shift, cell = (size - fields[-1].size) / 2, 700 / size
-    base = 40 + 58 * len(layers)
-
-    def place(level: int, unit: int) -> tuple[float, float]:
-        field = fields[level]
-        return 130 + (shift + field.start + unit * field.stride + 0.5) * cell, base - 58 * level
-
-    parts = [_links(layers, touched, place)]
-    for level in range(len(fields)):
-        seen = [u for u in range(-size, 2 * size) if 130 < place(level, u)[0] < 830]
-        parts.append(_units(level, seen, touched[level], place, min(cell, 14)))
-        parts.append(svg.text(10, base - 58 * level + 4, _level_name(level, layers), size=12))
-    parts.append(_bracket(shift, fields[-1].size, cell, base + 16, holes))
-    alt = (
-        f"{len(layers)} layers, rates {[x.rate for x in layers]}, strides "
-        f"{[x.stride for x in layers]}: the top unit sees {fields[-1].size} input pixels, "
-        f"{holes} of them holes."
-    )
-    return from_svg(svg.document(850, base + 48, parts), alt)
+    field, read = stack_fields(layers)[-1], len(touched_units(layers)[0])
+    described = "; ".join(f"rate {layer.rate}, stride {layer.stride}" for layer in layers)
+    holes = f", {field.size - read} of them holes" if read < field.size else ""
+    alt = f"From the bottom up: {described}. The top unit sees {field.size} input pixels{holes}."
+    base = 24 + 58 * len(layers)
+    return from_svg(svg.document(820, base + 46, [cone(layers, base, 58, view)]), alt)
 
 
 def touched_units(layers: Sequence[Layer]) -> list[list[int]]:
     """Per level, input first: the units that unit 0 at the top depends on, holes left out."""
     levels = [[0]]
     for layer in reversed(layers):
-        reads = (taps(unit, layer.kernel_size, layer.stride, layer.padding, layer.rate)
-                 for unit in levels[0])  # fmt: skip
+        reads = (layer.taps(unit) for unit in levels[0])
         levels.insert(0, sorted({index for indices in reads for index in indices}))
     return levels
 
 
-def _links(layers, touched, place) -> str:
-    lines = []
-    for level, layer in enumerate(layers):
-        for unit in touched[level + 1]:
-            for index in taps(unit, layer.kernel_size, layer.stride, 0, layer.rate):
-                lines.append(svg.line(*place(level, index), *place(level + 1, unit), colour=BLUE,
-                                      thick=0.8, opacity=0.35))  # fmt: skip
-    return "".join(lines)
+def cone(layers: Sequence[Layer], base: float, step: float, view: int = 45) -> str:
+    """The units of every level along one row; filled are those that the top unit depends on.
 
+    base: height of the row of input pixels; step: from one level up to the next.
+    view: how many input pixels are drawn, at least.
+    """
+    layers = [replace(layer, padding=0) for layer in layers]
+    fields, touched = [Field(), *stack_fields(layers)], touched_units(layers)
+    size = max(view, fields[-1].size + 2)
+    cell, shift = (RIGHT - LEFT) / size, (size - fields[-1].size) // 2
 
-def _units(level, seen, touched, place, cell) -> str:
-    parts, touched = [], set(touched)
-    for unit in seen:
-        x, y = place(level, unit)
-        side = cell * 0.8
-        fill = SKY if unit in touched else "#ffffff"
-        parts.append(svg.rect(x - side / 2, y - side / 2, side, side, fill=fill, stroke="#9aa3ad"))
-        parts.append(svg.dot(x, y, side * 0.22) if unit in touched else "")
+    def place(level: int, unit: int) -> tuple[float, float]:
+        return LEFT + (shift + fields[level].centre(unit) + 0.5) * cell, base - step * level
+
+    parts, side = [_links(layers, touched, place)], min(0.8 * cell, 12)
+    for level in range(len(fields)):
+        seen = [unit for unit in range(-size, 2 * size) if LEFT < place(level, unit)[0] < RIGHT]
+        rest = set(seen).difference(touched[level])
+        parts.append(_squares([place(level, unit) for unit in sorted(rest)], side, PAPER))
+        parts.append(_squares([place(level, unit) for unit in touched[level]], side, BLUE))
+        name = _level_name(level, layers)
+        parts.append(svg.text(10, base - step * level + 4, name, size=12))
+    left, right = LEFT + shift * cell, LEFT + (shift + fields[-1].size) * cell
+    holes = fields[-1].size - len(touched[0])
+    words = f"field {fields[-1].size}" + (f", {holes} holes" if holes else "")
+    parts.append(svg.line(left, base + 16, right, base + 16, colour=RED, thick=2))
+    parts.append(svg.text((left + right) / 2, base + 34, words, anchor="middle"))
     return "".join(parts)
+
+
+def _links(layers: Sequence[Layer], touched: list[list[int]], place) -> str:
+    """All lines between units and what they read, as one path."""
+    ends = (
+        (place(level, index), place(level + 1, unit))
+        for level, layer in enumerate(layers)
+        for unit in touched[level + 1]
+        for index in layer.taps(unit)
+    )
+    path = "".join(f"M{x:.1f} {y:g}L{u:.1f} {v:g}" for (x, y), (u, v) in ends)
+    return f'<path d="{path}" stroke="{BLUE}" stroke-width="0.7" opacity="0.4"/>'
+
+
+def _squares(centres, side: float, fill: str) -> str:
+    """Equal squares as one path."""
+    step = f"h{side:.1f}v{side:.1f}h-{side:.1f}z"
+    path = "".join(f"M{x - side / 2:.1f} {y - side / 2:.1f}{step}" for x, y in centres)
+    return f'<path d="{path}" fill="{fill}" stroke="#9aa3ad" stroke-width="0.6"/>'
 
 
 def _level_name(level: int, layers: Sequence[Layer]) -> str:
     if level == 0:
-        return "input"
+        return "row of pixels"
     layer = layers[level - 1]
-    return f"layer {level}: r {layer.rate}, s {layer.stride}"
-
-
-def _bracket(shift, field, cell, y, holes) -> str:
-    left, right = 130 + shift * cell, 130 + (shift + field) * cell
-    words = f"field {field}" + (f", {holes} holes" if holes else "")
-    ends = "".join(svg.line(x, y - 5, x, y + 5) for x in (left, right))
-    return svg.line(left, y, right, y) + ends + svg.text((left + right) / 2, y + 20, words,
-                                                         anchor="middle")  # fmt: skip
+    return f"layer {level}: rate {layer.rate}, stride {layer.stride}"

@@ -5,9 +5,17 @@ from functools import cache
 
 import numpy as np
 
-from dlseg.arithmetic import Field, Layer, coverage, stack_fields, taps, valid_tap_fractions
+from dlseg.arithmetic import (
+    Field,
+    Layer,
+    coverage,
+    middle_part,
+    path_spread,
+    stack_fields,
+    valid_tap_fractions,
+)
 from dlseg.book import svg
-from dlseg.book.diagrams import touched_units
+from dlseg.book.diagrams import cone
 from dlseg.book.maps import coloured, grey
 from dlseg.book.photograph import photograph
 from dlseg.book.picture import Picture, from_svg
@@ -48,7 +56,7 @@ def field_picture(layers: Sequence[Layer], title: str) -> Picture:
         _table(right, 48, layers, fields),
         svg.text(right, 240, f"pixels read: {read.sum() ** 2} of {size**2}", size=13),
         svg.text(right, 264, f"neighbours stand {fields[-1].stride} apart", size=13),
-        _cone(layers, 28 + SIDE + 44),
+        cone(layers, 28 + SIDE + 44 + 36 * LEVELS, 36),
     ]  # fmt: skip
     return from_svg(svg.document(820, 28 + SIDE + 44 + 36 * LEVELS + 48, parts), alt)
 
@@ -86,54 +94,6 @@ def _table(x: float, y: float, layers: Sequence[Layer], fields: Sequence[Field])
         for number, row in enumerate(rows)
         for place, words in enumerate(row)
     )
-
-
-def _cone(layers: Sequence[Layer], top: float) -> str:
-    """The units of every level along one row; filled are those that the top unit depends on."""
-    layers = [Layer(x.kernel_size, x.stride, 0, x.rate) for x in layers]
-    fields = [Field(), *stack_fields(layers)]
-    touched = touched_units(layers)
-    size = max(45, fields[-1].size + 2)
-    cell, shift = 650 / size, (size - fields[-1].size) // 2
-    base = top + 36 * LEVELS
-
-    def place(level: int, unit: int) -> tuple[float, float]:
-        field = fields[level]
-        return 150 + (shift + field.start + unit * field.stride + 0.5) * cell, base - 36 * level
-
-    parts = [_links(layers, touched, place)]
-    for level in range(len(fields)):
-        seen = [unit for unit in range(-size, 2 * size) if 150 < place(level, unit)[0] < 800]
-        rest = [unit for unit in seen if unit not in touched[level]]
-        side = min(0.8 * cell, 11)
-        parts.append(_squares([place(level, unit) for unit in rest], side, PAPER))
-        parts.append(_squares([place(level, unit) for unit in touched[level]], side, BLUE))
-        name = f"layer {level}" if level else "row of pixels"
-        parts.append(svg.text(10, base - 36 * level + 4, name, size=12))
-    left, right = 150 + shift * cell, 150 + (shift + fields[-1].size) * cell
-    parts.append(svg.line(left, base + 16, right, base + 16, colour=RED, thick=2))
-    words = f"field {fields[-1].size}"
-    parts.append(svg.text((left + right) / 2, base + 34, words, anchor="middle"))
-    return "".join(parts)
-
-
-def _links(layers: Sequence[Layer], touched: list[list[int]], place) -> str:
-    """All lines between units and what they read, as one path."""
-    ends = (
-        (place(level, index), place(level + 1, unit))
-        for level, layer in enumerate(layers)
-        for unit in touched[level + 1]
-        for index in taps(unit, layer.kernel_size, layer.stride, 0, layer.rate)
-    )
-    path = "".join(f"M{x:.1f} {y:g}L{u:.1f} {v:g}" for (x, y), (u, v) in ends)
-    return f'<path d="{path}" stroke="{BLUE}" stroke-width="0.7" opacity="0.4"/>'
-
-
-def _squares(centres, side: float, fill: str) -> str:
-    """Equal squares as one path."""
-    step = f"h{side:.1f}v{side:.1f}h-{side:.1f}z"
-    path = "".join(f"M{x - side / 2:.1f} {y - side / 2:.1f}{step}" for x, y in centres)
-    return f'<path d="{path}" fill="{fill}" stroke="#9aa3ad" stroke-width="0.6"/>'
 
 
 def valid_tap_picture(size: int = 65, rate: int = 12) -> Picture:
@@ -230,7 +190,7 @@ def used_picture(layers: Sequence[Layer], title: str) -> Picture:
     """
     paths = np.array(coverage(layers), dtype=float)  # (size,)
     share = paths / paths.sum()
-    size, width = len(paths), spread(layers)
+    size, width = len(paths), path_spread(layers)
     core = middle_part(share)
     alt = (
         f"{title}, {_counted(layers)}: of a field {size} pixels wide, the middle {core} carry "
@@ -249,26 +209,6 @@ def used_picture(layers: Sequence[Layer], title: str) -> Picture:
         _profile(60 + 2 * SIDE, 28, share, width, core),
     ]
     return from_svg(svg.document(80 + 3 * SIDE, 28 + SIDE + 48, parts), alt)
-
-
-def spread(layers: Sequence[Layer]) -> float:
-    """Standard deviation, in pixels, of the path from a unit to the pixels it reads.
-
-    The path takes one tap of each layer, all taps alike: variances of the layers add up.
-    """
-    jumps = [1, *(field.stride for field in stack_fields(layers))]
-    pairs = zip(layers, jumps, strict=False)
-    return sum((x.rate * jump) ** 2 * (x.kernel_size**2 - 1) / 12 for x, jump in pairs) ** 0.5
-
-
-def middle_part(share: np.ndarray, enough: float = 0.95) -> int:
-    """Pixels of the smallest window around the middle that holds at least `enough` of the whole."""
-    middle = (len(share) - 1) // 2
-    for reach in range(middle + 1):
-        first, last = middle - reach, len(share) - middle + reach
-        if share[first:last].sum() >= enough * share.sum():
-            return last - first
-    return len(share)
 
 
 def _profile(x: float, y: float, share: np.ndarray, width: float, core: int) -> str:

@@ -7,5 +7,17 @@ from dlseg.layers.atrous import (
     insert_zeros,
     output_shape,
 )
+from dlseg.layers.field import receptive_field
+from dlseg.layers.support import effective_field, from_layers, gradient_support
 
-__all__ = ["atrous_conv2d", "atrous_interleave", "atrous_taps", "insert_zeros", "output_shape"]
+__all__ = [
+    "atrous_conv2d",
+    "atrous_interleave",
+    "atrous_taps",
+    "effective_field",
+    "from_layers",
+    "gradient_support",
+    "insert_zeros",
+    "output_shape",
+    "receptive_field",
+]

@@ -1,0 +1,257 @@
+"""What a network does to a map apart from sliding a window: the other operations of a graph.
+
+Each operation has the three methods that `layer.Layer` has too, along one axis:
+`output_size(size)`, the number of units it makes of `size` pixels;
+`reads(position, size)`, the pixels that the unit at `position` reads (never padding);
+`window(size)`, the (kernel, stride, padding) of the layer that sees the same, or None where
+there is no such layer because units differ in what they see.
+Positions are exact integers: fractions, not floating point, decide what a resize reads.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from math import ceil, floor
+
+from dlseg.arithmetic.layer import check_integer, effective_kernel
+
+RESIZE_MODES = ("nearest", "nearest-exact", "bilinear", "bicubic")
+PAD_MODES = ("zeros", "reflect", "replicate", "circular")
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Branches that meet position by position: `kind` says how ("add", "concat", "multiply").
+
+    A branch of a single unit is broadcast, as image pooling is.
+    """
+
+    kind: str = "add"
+
+    def output_size(self, size: int) -> int:
+        """The size of its branches."""
+        return size
+
+    def reads(self, position: int, size: int) -> list[int]:
+        """The same position, or 0 in a branch of one unit."""
+        return [position if size > 1 else 0]
+
+    def window(self, size: int) -> tuple[int, int, int]:
+        """That of a 1x1 layer."""
+        return 1, 1, 0
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Every unit reads the whole map: global pooling, a fully connected layer, or a normalisation
+    over positions (which makes `units` units; the others make one).
+
+    Source: ParseNet; DeepLab v3, section 3.3 (image-level features).
+    """
+
+    units: int = 1
+
+    def output_size(self, size: int) -> int:
+        """`units`, whatever the size of the map."""
+        return self.units
+
+    def reads(self, position: int, size: int) -> range:
+        """All pixels."""
+        return range(size)
+
+    def window(self, size: int) -> None:
+        """None: the graph makes the field of the whole map."""
+        return None
+
+
+@dataclass(frozen=True)
+class AdaptivePool:
+    """Pooling into `units` bins as equal as whole pixels allow; neighbouring bins may overlap.
+
+    Bin i holds the pixels from `floor(i n / units)` to `ceil((i + 1) n / units) - 1`.
+    Source: PSPNet, section 3.2 (pyramid pooling); the borders are those of PyTorch.
+    """
+
+    units: int
+
+    def output_size(self, size: int) -> int:
+        """`units`, whatever the size of the map."""
+        return check_integer("units", self.units, 1)
+
+    def reads(self, position: int, size: int) -> range:
+        """The pixels of one bin."""
+        return range(position * size // self.units, -(-(position + 1) * size // self.units))
+
+    def window(self, size: int) -> tuple[int, int, int] | None:
+        """Equal and evenly spaced bins are a pooling layer; others, or only one, are no window."""
+        if self.units == 1:
+            return None
+        bins = [self.reads(unit, size) for unit in range(self.units)]
+        return _common_window([(bin_[0], bin_[-1]) for bin_ in bins])
+
+
+@dataclass(frozen=True)
+class Crop:
+    """`units` pixels of the map, from `start` on, every `step`-th one (slicing)."""
+
+    start: int
+    units: int
+    step: int = 1
+
+    def output_size(self, size: int) -> int:
+        """`units`; ValueError where that many are not there."""
+        last = self.start + (self.units - 1) * self.step
+        if self.start < 0 or self.units < 1 or self.step < 1 or last >= size:
+            raise ValueError(f"{self} reads pixels {self.start} to {last} of a map of size {size}")
+        return self.units
+
+    def reads(self, position: int, size: int) -> list[int]:
+        """The one pixel that is kept."""
+        return [self.start + position * self.step]
+
+    def window(self, size: int) -> tuple[int, int, int]:
+        """A 1x1 layer of stride `step`; cropping is negative padding."""
+        return 1, self.step, -self.start
+
+
+@dataclass(frozen=True)
+class Pad:
+    """`before` and `after` pixels added around the map; negative numbers crop.
+
+    mode: "zeros" adds pixels that read nothing, "reflect", "replicate" and "circular" copy some.
+    """
+
+    before: int
+    after: int
+    mode: str = "zeros"
+
+    def __post_init__(self):
+        if self.mode not in PAD_MODES:
+            raise ValueError(f"mode must be one of {', '.join(PAD_MODES)}, got {self.mode!r}")
+
+    def output_size(self, size: int) -> int:
+        """The padded size; ValueError where nothing is left of the map."""
+        if size + self.before + self.after < 1:
+            raise ValueError(f"{self} leaves nothing of a map of size {size}")
+        return size + self.before + self.after
+
+    def reads(self, position: int, size: int) -> list[int]:
+        """The pixel shown at `position`, nothing where that is a zero."""
+        pixel = position - self.before
+        if self.mode == "reflect":
+            pixel = size - 1 - abs(size - 1 - abs(pixel))
+        elif self.mode == "replicate":
+            pixel = min(max(pixel, 0), size - 1)
+        elif self.mode == "circular":
+            pixel %= size
+        return [pixel] if 0 <= pixel < size else []
+
+    def window(self, size: int) -> tuple[int, int, int]:
+        """A 1x1 layer with that padding; pixels copied into the padding are not counted."""
+        return 1, 1, self.before
+
+
+@dataclass(frozen=True)
+class Resize:
+    """Resampling to `units` units.
+
+    mode: "nearest", "nearest-exact", "bilinear" or "bicubic"; align_corners: the centres of the
+    first and last pixels stay where they are, instead of the borders of the map; step: input
+    pixels per output unit where it is not size / units (PyTorch: 1 / scale_factor).
+    A tap of weight zero is not read: a unit exactly on a pixel reads that pixel alone. Of the sizes
+    up to 33, PyTorch's float32 rounds a nearest unit down where it should not in four
+    (26 to 22, for one, whose unit 11 reads pixel 12 there and 13 here).
+    Raises ValueError where mode is another, or align_corners is asked of a nearest mode.
+    """
+
+    units: int
+    mode: str = "bilinear"
+    align_corners: bool = False
+    step: Fraction | None = None
+
+    def __post_init__(self):
+        check_integer("units", self.units, 1)
+        if self.mode not in RESIZE_MODES:
+            raise ValueError(f"mode must be one of {', '.join(RESIZE_MODES)}, got {self.mode!r}")
+        if self.align_corners and self.mode.startswith("nearest"):
+            raise ValueError(f"align_corners=True has no meaning for mode {self.mode!r}; drop it")
+
+    def output_size(self, size: int) -> int:
+        """`units`, whatever the size of the map."""
+        return self.units
+
+    def source(self, position: int, size: int) -> Fraction:
+        """Where the unit at `position` lies, in pixels of the map it reads."""
+        if self.align_corners:
+            return Fraction(position * (size - 1), max(1, self.units - 1))
+        step = Fraction(size, self.units) if self.step is None else self.step
+        if self.mode == "nearest":
+            return position * step
+        if self.mode == "nearest-exact":
+            return (position + Fraction(1, 2)) * step
+        return (position + Fraction(1, 2)) * step - Fraction(1, 2)
+
+    def reads(self, position: int, size: int) -> range:
+        """The pixels of non-zero weight."""
+        first, last = self._span(position, size)
+        return range(min(max(first, 0), size - 1), min(max(last, 0), size - 1) + 1)
+
+    def window(self, size: int) -> tuple[int, int, int] | None:
+        """A resize is one window where all units see as much and in step, else None."""
+        if size in (1, self.units):
+            return 1, int(size == self.units), 0
+        return _common_window([self._span(unit, size) for unit in range(self.units)])
+
+    def _span(self, position: int, size: int) -> tuple[int, int]:
+        source = self.source(position, size)
+        if self.mode.startswith("nearest") or source.denominator == 1:
+            return floor(source), floor(source)
+        reach = 1 if self.mode == "bicubic" else 0
+        return floor(source) - reach, ceil(source) + reach
+
+
+@dataclass(frozen=True)
+class Transposed:
+    """Transposed convolution ("deconvolution"): each pixel paints `kernel_size` units.
+
+    Pixel i paints the units `i stride - padding + j rate` for j = 0 .. kernel_size - 1.
+    Source: Dumoulin and Visin, "A guide to convolution arithmetic", chapter 4.
+    """
+
+    kernel_size: int
+    stride: int = 1
+    padding: int = 0
+    rate: int = 1
+    output_padding: int = 0
+
+    def __post_init__(self):
+        for field, least in (("kernel_size", 1), ("stride", 1), ("padding", 0), ("rate", 1)):
+            check_integer(field, getattr(self, field), least)
+
+    def output_size(self, size: int) -> int:
+        """`(size - 1) stride - 2 padding + K + output_padding`; ValueError where that is < 1."""
+        span = effective_kernel(self.kernel_size, self.rate)
+        units = (size - 1) * self.stride - 2 * self.padding + span + self.output_padding
+        return check_integer(f"the size that {self} makes of {size} pixels", units, 1)
+
+    def reads(self, position: int, size: int) -> list[int]:
+        """The pixels that paint the unit at `position`."""
+        offsets = [position + self.padding - tap * self.rate for tap in range(self.kernel_size)]
+        pixels = [offset // self.stride for offset in offsets if offset % self.stride == 0]
+        return [pixel for pixel in pixels if 0 <= pixel < size]
+
+    def window(self, size: int) -> tuple[int, int, int] | None:
+        """At stride 1 an ordinary layer with the padding `K - 1 - padding`, else None."""
+        if self.stride > 1:
+            return None
+        span = effective_kernel(self.kernel_size, self.rate)
+        return span, 1, span - 1 - self.padding
+
+
+def _common_window(spans: list[tuple[int, int]]) -> tuple[int, int, int] | None:
+    """The window whose units read these spans, None where sizes or steps differ."""
+    steps = {after[0] - before[0] for before, after in pairwise(spans)}
+    sizes = {last - first + 1 for first, last in spans}
+    if len(steps) > 1 or len(sizes) > 1:
+        return None
+    return sizes.pop(), steps.pop() if steps else 0, -spans[0][0]

@@ -1,0 +1,107 @@
+"""Where, among the axes of a tensor, the rows and columns of a map are.
+
+The receptive-field tracer follows maps through `view`, `permute` and the like with these functions.
+"""
+
+from dataclasses import dataclass, replace
+from math import prod
+
+Shape = tuple[int, ...]
+
+
+class LostPositionsError(ValueError):
+    """An operation mixed, split or reordered positions so that they cannot be followed."""
+
+
+@dataclass(frozen=True)
+class Merged:
+    """One axis that holds `outer` x positions x `inner` elements, as after `flatten`."""
+
+    axis: int
+    outer: int
+    inner: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A tensor that holds the map called `node`.
+
+    axes: the axis of the rows and that of the columns, None where there is only one position or
+    where `merged` holds them.
+    """
+
+    node: str
+    axes: tuple[int | None, int | None]
+    merged: Merged | None = None
+
+    def shifted(self, count: int) -> "Layout":
+        """The same map where `count` axes were added in front, as broadcasting does."""
+        axes = tuple(None if axis is None else axis + count for axis in self.axes)
+        merged = self.merged and replace(self.merged, axis=self.merged.axis + count)
+        return Layout(self.node, axes, merged)
+
+    def permuted(self, order: list[int]) -> "Layout":
+        """The same map behind `permute(order)`."""
+        axes = tuple(None if axis is None else order.index(axis) for axis in self.axes)
+        merged = self.merged and replace(self.merged, axis=order.index(self.merged.axis))
+        return Layout(self.node, axes, merged)
+
+    def without(self, removed: set[int]) -> "Layout":
+        """The same map once the axes `removed`, which hold one position at most, are gone."""
+
+        def move(axis: int | None) -> int | None:
+            return (
+                None if axis in removed or axis is None else axis - sum(r < axis for r in removed)
+            )
+
+        merged = self.merged and replace(self.merged, axis=move(self.merged.axis))
+        return Layout(self.node, tuple(move(axis) for axis in self.axes), merged)
+
+    def holds(self, axis: int) -> bool:
+        """Whether positions lie along `axis`."""
+        return axis in self.axes or (self.merged is not None and self.merged.axis == axis)
+
+
+def viewed(layout: Layout, sizes: tuple[int, int], old: Shape, new: Shape) -> Layout:
+    """The same map where `view` gave a tensor of shape `old` the shape `new`; sizes: rows, columns.
+
+    In memory, neighbours along an axis lie as far apart as the elements behind it: an axis is the
+    same one where equally many elements lie before it and along it.
+    Raises LostPositionsError where positions were split, or merged only in part.
+    """
+    starts = _elements_before(layout, sizes, old)
+    axes = tuple(
+        None if start is None else _find_axis(new, start, size)
+        for start, size in zip(starts, sizes, strict=True)
+    )
+    real = [start for start in starts if start is not None]
+    if len(real) == sum(axis is not None for axis in axes):
+        return Layout(layout.node, axes)
+    if len(real) == 2 and real[1] != real[0] * sizes[0]:
+        raise LostPositionsError("rows and columns that are not neighbouring axes were merged")
+    return Layout(layout.node, (None, None), _find_merged(new, real[0], prod(sizes)))
+
+
+def _elements_before(layout: Layout, sizes: tuple[int, int], shape: Shape) -> list:
+    """For rows and columns, the product of all that lies before them; None where size is 1."""
+    if layout.merged:
+        first = prod(shape[: layout.merged.axis]) * layout.merged.outer
+        starts = [first, first * sizes[0]]
+    else:
+        starts = [0 if axis is None else prod(shape[:axis]) for axis in layout.axes]
+    return [start if size > 1 else None for start, size in zip(starts, sizes, strict=True)]
+
+
+def _find_axis(shape: Shape, start: int, size: int) -> int | None:
+    for axis, length in enumerate(shape):
+        if length == size and prod(shape[:axis]) == start:
+            return axis
+    return None
+
+
+def _find_merged(shape: Shape, start: int, positions: int) -> Merged:
+    for axis, length in enumerate(shape):
+        outer, rest = divmod(start, prod(shape[:axis]))
+        if rest == 0 and outer and length % (outer * positions) == 0:
+            return Merged(axis, outer, length // (outer * positions))
+    raise LostPositionsError(f"rows or columns were split into a tensor of shape {shape}")

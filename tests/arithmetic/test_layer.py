@@ -1,0 +1,113 @@
+"""One layer: formulas against counting, and against what torch computes."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlseg.arithmetic import (
+    Layer,
+    effective_kernel,
+    layers_for_field,
+    output_size,
+    rate_for_field,
+    same_padding,
+    taps,
+)
+
+kernels, strides, paddings, rates = (st.integers(a, b) for a, b in ((1, 7), (1, 4), (0, 6), (1, 9)))
+
+
+@pytest.mark.parametrize(
+    ("rate", "pixels"),
+    [(1, 3), (2, 5), (4, 9), (6, 13), (8, 17), (12, 25), (18, 37), (24, 49), (36, 73)],
+)
+def test_effective_kernel_of_3x3(rate, pixels):
+    assert effective_kernel(3, rate) == pixels == 2 * same_padding(3, rate) + 1
+    assert same_padding(3, rate) == rate
+
+
+@given(kernels, strides, paddings, rates)
+def test_effective_kernel_spans_the_taps(kernel_size, stride, padding, rate):
+    read = taps(5, kernel_size, stride, padding, rate)
+    assert len(read) == kernel_size
+    assert read[-1] - read[0] + 1 == effective_kernel(kernel_size, rate)
+
+
+@settings(max_examples=200, derandomize=True, deadline=None)
+@given(st.integers(1, 40), kernels, strides, paddings, rates)
+def test_output_size_is_that_of_torch(size, kernel_size, stride, padding, rate):
+    image, weight = torch.zeros(1, 1, size), torch.zeros(1, 1, kernel_size)
+    if effective_kernel(kernel_size, rate) > size + 2 * padding:
+        with pytest.raises(ValueError, match="does not fit"):
+            output_size(size, kernel_size, stride, padding, rate)
+        return
+    made = F.conv1d(image, weight, stride=stride, padding=padding, dilation=rate)
+    assert output_size(size, kernel_size, stride, padding, rate) == made.shape[-1]
+
+
+@given(st.integers(1, 40), st.integers(0, 3).map(lambda half: 2 * half + 1), rates)
+def test_same_padding_keeps_the_size(size, kernel_size, rate):
+    padding = same_padding(kernel_size, rate)
+    assert output_size(size, kernel_size, 1, padding, rate) == size
+
+
+@settings(max_examples=50, derandomize=True, deadline=None)
+@given(kernels, strides, st.integers(0, 3), st.integers(1, 4))
+def test_taps_are_the_pixels_that_torch_reads(kernel_size, stride, padding, rate):
+    layer = Layer(kernel_size, stride, padding, rate)
+    size = 30
+    weight = torch.ones(1, 1, kernel_size)
+    pixels = torch.eye(size)[:, None]  # (30, 1, 30), one lit pixel in each image
+    lit = F.conv1d(pixels, weight, stride=stride, padding=padding, dilation=rate)[:, 0]
+    for unit in range(layer.output_size(size)):
+        assert torch.nonzero(lit[:, unit]).ravel().tolist() == layer.reads(unit, size)
+
+
+@given(st.integers(1, 200), st.integers(2, 7))
+def test_rate_for_field_is_the_smallest(field, kernel_size):
+    rate = rate_for_field(field, kernel_size)
+    assert effective_kernel(kernel_size, rate) >= field
+    assert rate == 1 or effective_kernel(kernel_size, rate - 1) < field
+
+
+@given(st.integers(1, 300), st.integers(2, 5), st.integers(1, 4), st.integers(1, 3))
+def test_layers_for_field_is_the_smallest(field, kernel_size, rate, growth):
+    def seen(count):
+        rates_of_layers = [rate * growth**number for number in range(count)]
+        return 1 + sum((kernel_size - 1) * r for r in rates_of_layers)
+
+    count = layers_for_field(field, kernel_size, rate, growth)
+    assert seen(count) >= field
+    assert count == 0 or seen(count - 1) < field
+
+
+def test_doubling_rates_need_far_fewer_layers():
+    assert layers_for_field(511) == 255
+    assert layers_for_field(511, growth=2) == 8
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: effective_kernel(3, 0), "rate must be an integer >= 1, got 0"),
+        (lambda: effective_kernel(3.0), "kernel_size must be an integer >= 1, got 3.0"),
+        (lambda: Layer(stride=0), "stride must be an integer >= 1, got 0"),
+        (lambda: Layer(padding=-1), "padding must be an integer >= 0, got -1"),
+        (lambda: Layer(kernel_size=True), "kernel_size must be an integer >= 1, got True"),
+        (
+            lambda: output_size(5, 7, rate=2),
+            r"spans 13 pixels .* 5 \+ 2 \* 0 = 5; pad by at least 4",
+        ),
+        (lambda: same_padding(2), "spans 2 pixels, an even number"),
+        (lambda: same_padding(4, 3), "spans 10 pixels, an even number"),
+        (lambda: rate_for_field(0), "field must be an integer >= 1, got 0"),
+        (lambda: rate_for_field(5, 1), "a kernel of 1 tap sees one pixel at any rate, never 5"),
+        (lambda: layers_for_field(5, 1), "never 5; take kernel_size >= 2"),
+        (lambda: layers_for_field(5, 3, 0), "rate must be an integer >= 1, got 0"),
+    ],
+)
+def test_bad_input_says_what_to_do(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
