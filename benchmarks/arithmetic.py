@@ -7,7 +7,6 @@
 """
 
 import argparse
-import statistics
 import subprocess
 import sys
 import time
@@ -55,19 +54,19 @@ def resnet101() -> nn.Sequential:
     return nn.Sequential(*stem, *units).eval()
 
 
-def median_seconds(call, repeats: int) -> float:
-    """Median wall-clock time of `call`, in seconds."""
+def best_seconds(call, repeats: int) -> float:
+    """Shortest wall-clock time of `call`, in seconds: what it takes where nothing else runs."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return min(times)
 
 
 def seconds_of_process(code: str, repeats: int) -> float:
-    """Median time of a fresh interpreter that runs `code`, start and end included."""
-    return median_seconds(lambda: subprocess.run([sys.executable, "-c", code], check=True), repeats)
+    """Shortest time of a fresh interpreter that runs `code`, start and end included."""
+    return best_seconds(lambda: subprocess.run([sys.executable, "-c", code], check=True), repeats)
 
 
 def compare_imports(repeats: int) -> None:
@@ -75,7 +74,7 @@ def compare_imports(repeats: int) -> None:
     ours = seconds_of_process("import dlseg.arithmetic", repeats)
     numpy = seconds_of_process("import numpy", repeats)
     empty = seconds_of_process("pass", repeats)
-    print(f"import dlseg.arithmetic  {1e3 * ours:7.1f} ms   fresh process, median of {repeats}")
+    print(f"import dlseg.arithmetic  {1e3 * ours:7.1f} ms   fresh process, best of {repeats}")
     print(f"import numpy             {1e3 * numpy:7.1f} ms   ours / numpy = {ours / numpy:.2f}")
     print(f"empty process            {1e3 * empty:7.1f} ms   ours - empty = {ours - empty:.3f} s")
 
@@ -84,10 +83,10 @@ def compare_tracing(size: int, repeats: int) -> None:
     """Print the time of tracing a ResNet-101 and that of running it."""
     model, image = resnet101(), torch.rand(1, 3, size, size)
     with torch.no_grad():
-        first = median_seconds(lambda: receptive_field(model, size), 1)
+        first = best_seconds(lambda: receptive_field(model, size), 1)
         model(image)
-        traced = median_seconds(lambda: receptive_field(model, size), repeats)
-        run = median_seconds(lambda: model(image), repeats)
+        traced = best_seconds(lambda: receptive_field(model, size), repeats)
+        run = best_seconds(lambda: model(image), repeats)
     report = receptive_field(model, size)
     print(
         f"receptive_field          {1e3 * traced:7.1f} ms   ResNet-101 at {size}x{size}: ", end=""
@@ -100,7 +99,7 @@ def compare_tracing(size: int, repeats: int) -> None:
 def main() -> None:
     """Read the arguments and print both comparisons."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=9, help="runs of which the median is taken")
+    parser.add_argument("--repeats", type=int, default=9, help="runs of which the shortest counts")
     parser.add_argument("--size", type=int, default=224, help="side of the square image, in pixels")
     arguments = parser.parse_args()
     compare_imports(arguments.repeats)
