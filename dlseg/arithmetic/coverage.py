@@ -3,7 +3,7 @@
 All counts are by brute force along one axis, so that they can be held against any formula.
 A stack is a list of rates (equal kernels of stride 1) or of `Layer`s; order does not matter for
 rates, because touched offsets add up (a Minkowski sum).
-Source: Wang et al., "Understanding convolution for semantic segmentation" (HDC), section 3.2.
+Source: Wang et al., "Understanding convolution for semantic segmentation" (HDC).
 """
 
 from collections import Counter
@@ -85,7 +85,7 @@ def hdc_distances(rates: Iterable[int]) -> list[int]:
     `M_2 <= kernel_size` takes r_1 = 1 for granted; `M_1 = 1` is the safe one, and
     `holes` needs no rule at all.
     Raises ValueError where there is no rate or one is no integer >= 1.
-    Source: Wang et al. (HDC), equation 2; read in secondary sources.
+    Source: Wang et al. (HDC), as several independent notes on it give the rule.
     """
     rates = [check_integer("rate", rate, 1) for rate in rates]
     if not rates:

@@ -26,7 +26,7 @@ class Misalignment:
     """Branches that meet at `node` with the same stride but different centres.
 
     branches: (name of the input, its Field), in input pixels.
-    Source: Distill 2019, section "Alignment issue".
+    Source: Araujo, Norris and Sim 2019 (Distill), on alignment in arbitrary graphs.
     """
 
     node: str

@@ -39,7 +39,7 @@ def output_size(size: int, kernel_size: int, stride: int = 1, padding: int = 0, 
 
     `floor((size + 2 padding - K) / stride) + 1` with the effective kernel K; no units: an int >= 1.
     Raises ValueError where an argument is out of range or the kernel does not fit.
-    Source: Dumoulin and Visin, "A guide to convolution arithmetic", relationship 15.
+    Source: Dumoulin and Visin, "A guide to convolution arithmetic", on dilation.
     """
     size = check_integer("size", size, 1)
     stride = check_integer("stride", stride, 1)

@@ -136,7 +136,7 @@ def resnet(
 def inception_v2() -> list[Layer]:
     """Inception v2 (batch-normalised GoogLeNet) along its longest path.
 
-    Source: Ioffe and Szegedy 2015, figure 5; TF-Slim inception_v2.
+    Source: Ioffe and Szegedy 2015; TF-Slim inception_v2.
     """
     stem = [_same("conv1", 7, 2), _same("pool1", 3, 2), _same("conv2", 3), _same("pool2", 3, 2)]
     reduce = [_same("reduce", 3), _same("reduce", 3, 2)]
@@ -155,7 +155,7 @@ def inception_v3() -> list[Layer]:
 
 
 def inception_v4() -> list[Layer]:
-    """Inception v4 along its longest path. Source: Szegedy et al. 2017, figures 3 to 9; TF-Slim."""
+    """Inception v4 along its longest path. Source: Szegedy et al. 2017; TF-Slim."""
     stem = [Layer(3, 2, name="conv1"), Layer(3, name="conv2"), _same("conv3", 3)]
     stem += [Layer(3, 2, name="stem_a"), _same("stem_b", 7), Layer(3, name="stem_b")]
     stem += [Layer(3, 2, name="stem_c")]
@@ -168,7 +168,7 @@ def inception_v4() -> list[Layer]:
 def inception_resnet_v2() -> list[Layer]:
     """Inception-ResNet v2 along its longest path.
 
-    Source: Szegedy et al. 2017, figures 14 to 19, with the stem of v3; TF-Slim.
+    Source: Szegedy et al. 2017, with the stem of v3; TF-Slim inception_resnet_v2.
     """
     stem = [Layer(3, 2, name="conv1"), Layer(3, name="conv2"), _same("conv3", 3)]
     stem += [Layer(3, 2, name="pool1"), Layer(3, name="conv4"), Layer(3, 2, name="pool2")]

@@ -85,7 +85,7 @@ def effective_field(
     the unit's channels and the result the mean over the image's channels.
     input_size, unit: as for `gradient_support`; samples: images; seed: of their generator.
     Raises ValueError as `gradient_support`, or where samples is no integer >= 1.
-    Source: Luo et al. 2016, "Understanding the effective receptive field", section 3.
+    Source: Luo et al. 2016, "Understanding the effective receptive field".
     """
     check_integer("samples", samples, 1)
     shape = input_shape(model, input_size)
