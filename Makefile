@@ -14,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: read test lint test-package test-chapters run site test-browser parity bench clean
+.PHONY: read test lint test-package test-chapters run site test-browser tools parity bench clean
 
 read: $(VENV)/.read
 	$(BIN)/dlseg read --port $(PORT)
@@ -39,6 +39,9 @@ site: $(VENV)/.site
 
 test-browser: $(VENV)/.browser site
 	$(BIN)/python -m pytest -m browser tests/browser
+
+# Every set of tools, for a machine that runs all the tests.
+tools: $(VENV)/.test $(VENV)/.site $(VENV)/.browser
 
 # Peers of the parity tests, without their requirements: those would replace this torch.
 parity: $(VENV)/.read

@@ -19,7 +19,7 @@ MOST_PICTURES = 800
 # Runs on a page without a kernel: finds every explorer that is not alive yet, unpacks its pictures,
 # adds the controls. Arrow keys must not reach JupyterLab, which would move to another cell.
 SCRIPT = """(async () => {
-for (const box of document.querySelectorAll('.dlseg-explorer:not([data-on])')) {
+for (const box of document.querySelectorAll('.explorer:not([data-on])')) {
   box.dataset.on = 1;
   const stops = JSON.parse(box.dataset.stops), at = JSON.parse(box.dataset.first);
   const picture = box.querySelector('img'), form = box.querySelector('p');
@@ -136,7 +136,7 @@ class Explorer:
         stops = [(name.replace("_", " "), values) for name, values in self.stops.items()]
         first = [self.stops[name].index(value) for name, value in self.first.items()]
         return (
-            f'<div class="dlseg-explorer" data-stops="{html.escape(json.dumps(stops))}" '
+            f'<div class="explorer" data-stops="{html.escape(json.dumps(stops))}" '
             f'data-first="{first}">{self.draw(**self.first).html()}'
             "<p><em>Run this cell to move the sliders.</em></p>"
             f'<script type="text/plain">{packed}</script><script>{SCRIPT}</script></div>'

@@ -31,7 +31,9 @@ class Picture:
     def html(self) -> str:
         """One `<img>` with the file inside, so that it needs neither network nor kernel."""
         source = f"data:{self.mime};base64,{base64.b64encode(self.data).decode()}"
-        return f'<img class="dlseg-picture" src="{source}" alt="{html.escape(self.alt)}">'
+        fit = 'style="max-width:100%;height:auto"'  # never wider than its cell
+        alt = html.escape(self.alt)
+        return f'<img class="dlseg-picture" {fit} src="{source}" alt="{alt}">'
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
         # HTML rather than image/png: an <img> keeps its alt text in every front end.

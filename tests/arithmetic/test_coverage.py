@@ -13,6 +13,8 @@ from dlseg.arithmetic import (
     field_closed_form,
     hdc_distances,
     holes,
+    middle_part,
+    path_spread,
     valid_tap_fractions,
     valid_taps,
 )
@@ -139,3 +141,26 @@ def test_valid_taps_are_a_convolution_of_ones(size, rate, kernel_size):
 def test_bad_input_says_what_to_do(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("layers", [[Layer(3)] * 5, [Layer(3, 2), Layer(5, rate=3), Layer(2)]])
+def test_spread_of_paths_is_that_of_their_counts(layers):
+    counts = coverage(layers)
+    total = sum(counts)
+    middle = sum(pixel * count for pixel, count in enumerate(counts)) / total
+    variance = sum((pixel - middle) ** 2 * count for pixel, count in enumerate(counts)) / total
+    assert path_spread(layers) == pytest.approx(variance**0.5)
+
+
+def test_spread_of_equal_layers_is_that_of_the_closed_formula():
+    """sigma = sqrt(n (k^2 - 1) / 12): Luo et al. 2016, for rate 1."""
+    for count, sigma in ((5, 1.83), (10, 2.58), (20, 3.65), (40, 5.16)):
+        assert round(path_spread([Layer(3)] * count), 2) == sigma
+
+
+def test_middle_part_is_the_smallest_window_that_holds_enough():
+    assert middle_part([1, 1, 1, 1, 1]) == 5
+    assert middle_part([0, 0, 7, 0, 0]) == 1
+    assert middle_part([1, 9, 80, 9, 1]) == 3
+    assert middle_part([1, 48, 48, 1]) == 2
+    assert middle_part([1, 1, 1, 1], share=0.5) == 2

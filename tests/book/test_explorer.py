@@ -88,7 +88,7 @@ def test_a_picture_needs_words():
 def test_a_picture_shows_as_an_image_with_its_words():
     picture = Picture(b"bytes", "image/png", 'say "hello"')
     assert picture._repr_mimebundle_() == {
-        "text/html": '<img class="dlseg-picture" src="data:image/png;base64,Ynl0ZXM=" '
-        'alt="say &quot;hello&quot;">',
+        "text/html": '<img class="dlseg-picture" style="max-width:100%;height:auto" '
+        'src="data:image/png;base64,Ynl0ZXM=" alt="say &quot;hello&quot;">',
         "text/plain": 'Picture: say "hello"',
     }

@@ -68,7 +68,7 @@ def cells_with(tab, what: str) -> list:
 def test_untrusted_chapter_shows_the_first_picture_of_each_explorer(tab, lab, chapter):
     lab.trust(chapter, False)
     open_chapter(tab, lab, chapter)
-    for cell in cells_with(tab, ".dlseg-explorer"):
+    for cell in cells_with(tab, ".explorer"):
         picture = cell.locator(PICTURE)
         picture.scroll_into_view_if_needed()
         assert picture.is_visible()
@@ -81,7 +81,7 @@ def test_trusted_chapter_has_sliders_that_move_without_a_run(tab, lab, chapter):
     lab.trust(chapter, True)
     open_chapter(tab, lab, chapter)
     cells_with(tab, PRINTED)
-    for cell in cells_with(tab, ".dlseg-explorer"):
+    for cell in cells_with(tab, ".explorer"):
         for slider in cell.locator(PRINTED).all():
             slider.scroll_into_view_if_needed()
             assert changes(cell, lambda slider=slider: press(slider)), "arrow key"

@@ -45,7 +45,7 @@ def test_every_slider_moves_its_picture(visit, name):
 
 
 def move_every_slider(page) -> None:
-    for explorer in page.locator(".dlseg-explorer").all():
+    for explorer in page.locator(".explorer").all():
         sliders = explorer.locator(f"{PRINTED}, select")
         sliders.first.wait_for()
         assert explorer.locator(PICTURE).count() == 1
@@ -66,7 +66,7 @@ def test_sliders_move_on_a_page_opened_as_a_file(chromium, site_folder, name):
 def test_choice_by_dropdown_moves_the_picture(visit):
     for name in CHAPTERS:
         page = visit.open(f"{name}.html")
-        for explorer in page.locator(".dlseg-explorer", has=page.locator("select")).all():
+        for explorer in page.locator(".explorer", has=page.locator("select")).all():
             select = explorer.locator("select").first
             other = 1 if select.evaluate("s => s.selectedIndex") == 0 else 0
             assert changes(explorer, lambda s=select, o=other: s.select_option(index=o))
