@@ -96,6 +96,16 @@ def hdc_distances(rates: Iterable[int]) -> list[int]:
     return distances
 
 
+def no_holes(rates: Iterable[int]) -> bool:
+    """Whether a stack of 3-tap layers of these rates, in any order, reads every pixel of its field.
+
+    Sorted, each rate must not exceed the field of all smaller ones: then its three copies of what
+    they cover touch. `holes` counts the same by brute force; `hdc_distances` is the published rule.
+    """
+    rates = sorted(rates)
+    return all(rate <= 1 + 2 * sum(rates[:i]) for i, rate in enumerate(rates))
+
+
 def valid_taps(size: int, rate: int, kernel_size: int = 3) -> list[list[int]]:
     """How many taps of a size-preserving kernel fall on the map, for each of size x size positions.
 

@@ -1,5 +1,7 @@
 """Coverage, holes and valid taps: published values, and counting against gradients and torch."""
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,6 +16,7 @@ from dlseg.arithmetic import (
     hdc_distances,
     holes,
     middle_part,
+    no_holes,
     path_spread,
     valid_tap_fractions,
     valid_taps,
@@ -164,3 +167,9 @@ def test_middle_part_is_the_smallest_window_that_holds_enough():
     assert middle_part([1, 9, 80, 9, 1]) == 3
     assert middle_part([1, 48, 48, 1]) == 2
     assert middle_part([1, 1, 1, 1], share=0.5) == 2
+
+
+def test_exact_rule_against_counting():
+    for length in (1, 2, 3, 4):
+        for rates in itertools.product(range(1, 8), repeat=length):
+            assert no_holes(rates) == (not holes(rates)), rates

@@ -1,0 +1,68 @@
+"""From strides to rates: what each part of a network becomes at a given output stride.
+
+The output stride is the number of input pixels between neighbouring units of the last map. A
+network that halves its map five times has 32; at 16 and 8 the last strides are taken away, and
+rates behind them keep every weight looking at the distance it was trained for.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dlseg.arithmetic.layer import check_integer
+
+OUTPUT_STRIDES = (8, 16, 32)
+FIRST_UNITS = ("previous", "whole")
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """Stride and rates of one part of a network (a stem, a stage, a unit).
+
+    stride: of the part; first_rate: of the layer that has the stride, or had it; rate: of all that
+    lies behind that layer in the same part.
+    """
+
+    stride: int
+    first_rate: int
+    rate: int
+
+
+def check_output_stride(output_stride: int) -> int:
+    """Return `output_stride`; ValueError unless it is 8, 16 or 32."""
+    if output_stride not in OUTPUT_STRIDES:
+        raise ValueError(f"output_stride must be 8, 16 or 32, got {output_stride!r}")
+    return output_stride
+
+
+def plan_stages(
+    strides: Iterable[int], output_stride: int, first_unit: str = "previous"
+) -> list[StagePlan]:
+    """Stride and rates of each part of a network at `output_stride`.
+
+    strides: of the parts in order, the stem included, as trained. Once they multiply to
+    `output_stride`, each further stride becomes 1 and multiplies the rate of all behind it.
+    first_unit: "previous" leaves the layer that lost its stride at the rate before, which makes
+    the dense map exact: it holds the strided map at every second position, or every fourth.
+    "whole" gives it the new rate too, as several implementations do; that map is another one.
+    Raises ValueError for another output_stride or first_unit, a stride that is no integer >= 1,
+    and strides that never multiply to exactly `output_stride`.
+    Source: DeepLab v2, section 3.1; DeepLab v3, section 3.1.
+    """
+    check_output_stride(output_stride)
+    if first_unit not in FIRST_UNITS:
+        raise ValueError(f'first_unit must be "previous" or "whole", got {first_unit!r}')
+    strides = [check_integer("stride", stride, 1) for stride in strides]
+    jump, rate, plans = 1, 1, []
+    for stride in strides:
+        if jump == output_stride:
+            before, rate = rate, rate * stride
+            plans.append(StagePlan(1, before if first_unit == "previous" else rate, rate))
+        else:
+            jump *= stride
+            plans.append(StagePlan(stride, rate, rate))
+    if jump != output_stride:
+        raise ValueError(
+            f"the strides must multiply to exactly output_stride={output_stride} before one is "
+            f"left over, got {strides}; choose another output_stride"
+        )
+    return plans

@@ -1,0 +1,35 @@
+"""What every backbone takes and returns: an image in, two maps out."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+
+class Features(NamedTuple):
+    """The two maps of a backbone.
+
+    low_level: fine and shallow, (B, low_level_channels, H/4, W/4), for the decoder of DeepLab v3+;
+    last: coarse and deep, (B, channels, H/output_stride, W/output_stride), for the head.
+    Sizes are rounded as the backbone's windows round them.
+    Source: DeepLab v3+, section 3.1.
+    """
+
+    low_level: Tensor
+    last: Tensor
+
+
+class LastMap(nn.Module):
+    """A backbone as a model with one output, its last map: what the tracers of floor 2 look at."""
+
+    def __init__(self, backbone: nn.Module):
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.backbone(x).last
+
+
+def check_image(x: Tensor) -> None:
+    """ValueError unless x is a batch of images, (B, 3, H, W), with at least one pixel."""
+    if x.dim() != 4 or x.shape[1] != 3 or min(x.shape[2:]) < 1:
+        raise ValueError(f"expected an image (B, 3, H, W), got {tuple(x.shape)}")

@@ -1,0 +1,121 @@
+"""VGG-16 with an honest output stride, under the names of torchvision's weights.
+
+Thirteen 3x3 convolutions and five pools; DeepLab v1 takes the stride from the last two pools.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dlseg.arithmetic import StagePlan, plan_stages
+from dlseg.arithmetic.layer import check_integer
+from dlseg.backbones.features import Features, check_image
+from dlseg.backbones.weights import load_into
+
+STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions
+
+
+class VGG16(nn.Module):
+    """VGG-16 without its three last layers: an image (B, 3, H, W) to `Features`.
+
+    last is the map of pool5, (B, 512, H/os, W/os), where fc6 of DeepLab v1 sits; low_level that of
+    conv3_3, before pool3, (B, 256, H/4, W/4).
+    output_stride (os): 8, 16 or 32. At 16 pool5 has stride 1; at 8 pool4 and pool5, and conv5_x
+    rate 2.
+    pool_size: 2 is VGG's pool, without padding. Its window gets the rate of what lies before it as
+    a convolution's would (pool5 rate 2 at output stride 8): the dense map is exact, and the field
+    stays 212 pixels. 3 is the pool of the released DeepLab v1, padded by 1; its windows are never
+    dilated, so that the map at output stride 8 is another one and the field shrinks.
+    batch_norm: a BN behind each convolution (vgg16_bn).
+    num_classes: None, or the classes of `classify`. weights: None, or "imagenet".
+
+    Attributes: output_stride, channels, low_level_channels, low_level_stride.
+    Raises ValueError for other values; `forward` also for images too small for five 2x2 pools.
+    Source: Simonyan and Zisserman 2015, table 1 (D); DeepLab v1, section 3.1 and its release.
+    """
+
+    def __init__(
+        self,
+        output_stride: int = 16,
+        pool_size: int = 2,
+        batch_norm: bool = False,
+        num_classes: int | None = None,
+        weights: str | None = None,
+    ):
+        super().__init__()
+        _check(pool_size, num_classes, weights)
+        plans = plan_stages([2] * len(STAGES), output_stride)
+        self.features, self.pool3 = _features(plans, pool_size, batch_norm)
+        self.classifier = None if num_classes is None else _classifier(num_classes)
+        self.output_stride, self.channels = output_stride, 512
+        self.low_level_channels, self.low_level_stride = 256, 4
+        self.smallest = 32 if pool_size == 2 else 1
+        _initialise(self)
+        if weights is not None:
+            load_into(self, "vgg16_bn" if batch_norm else "vgg16")
+
+    def forward(self, x: Tensor) -> Features:
+        check_image(x)
+        if min(x.shape[2:]) < self.smallest:
+            raise ValueError(
+                f"pool_size=2 needs an image of at least 32x32 pixels, got {tuple(x.shape)}; "
+                "enlarge it, or take pool_size=3, whose pools are padded"
+            )
+        low_level = self.features[: self.pool3](x)  # (B, 256, H/4, W/4)
+        return Features(low_level, self.features[self.pool3 :](low_level))  # (B, 512, H/os, W/os)
+
+    def classify(self, x: Tensor) -> Tensor:
+        """Scores (B, num_classes) of an image (B, 3, H, W): fc6 sees a 7x7 map, averaged to fit.
+
+        Trained at output stride 32; a smaller one changes the mean.
+        Raises ValueError where the network was built without num_classes.
+        """
+        if self.classifier is None:
+            raise ValueError("this VGG16 has no classifier; build it with num_classes=1000")
+        x = F.adaptive_avg_pool2d(self(x).last, 7)  # (B, 512, 7, 7)
+        return self.classifier(x.flatten(1))
+
+
+def _features(
+    plans: list[StagePlan], pool_size: int, batch_norm: bool
+) -> tuple[nn.Sequential, int]:
+    """All layers up to pool5, and the place of pool3 among them.
+
+    A stage ends with its pool, which has the stride, so the rate behind a pool is the next stage's.
+    """
+    layers, pools, in_channels, rate = [], [], 3, 1
+    for (channels, count), plan in zip(STAGES, plans, strict=True):
+        for _ in range(count):
+            layers.append(nn.Conv2d(in_channels, channels, 3, padding=rate, dilation=rate))
+            layers += [nn.BatchNorm2d(channels)] if batch_norm else []
+            layers.append(nn.ReLU(inplace=True))
+            in_channels = channels
+        pools.append(len(layers))
+        window = plan.first_rate if pool_size == 2 else 1
+        layers.append(nn.MaxPool2d(pool_size, plan.stride, pool_size - 2, window))
+        rate = plan.rate
+    return nn.Sequential(*layers), pools[2]
+
+
+def _classifier(num_classes: int) -> nn.Sequential:
+    """fc6, fc7 and fc8 as layers on the flattened map."""
+    return nn.Sequential(
+        nn.Linear(512 * 7 * 7, 4096), nn.ReLU(inplace=True), nn.Dropout(),
+        nn.Linear(4096, 4096), nn.ReLU(inplace=True), nn.Dropout(),
+        nn.Linear(4096, num_classes),
+    )  # fmt: skip
+
+
+def _initialise(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(module.bias)
+
+
+def _check(pool_size: int, num_classes: int | None, weights: str | None) -> None:
+    if pool_size not in (2, 3):
+        raise ValueError(f"pool_size must be 2 (VGG) or 3 (released DeepLab v1), got {pool_size!r}")
+    if num_classes is not None:
+        check_integer("num_classes", num_classes, 1)
+    if weights not in (None, "imagenet"):
+        raise ValueError(f'weights must be None or "imagenet", got {weights!r}')

@@ -1,0 +1,207 @@
+"""Weights that others trained on ImageNet: which there are, how to get them, how to load them.
+
+Nothing here is needed to read the book: networks are built with random weights, and a file is
+fetched only where a caller asks for `weights="imagenet"`. All of them expect RGB images in [0, 1]
+from which the mean (0.485, 0.456, 0.406) was taken, divided by (0.229, 0.224, 0.225).
+
+There are none for Xception: torchvision has no such network, and timm, whose keys ours are, gets
+its files (`xception65.tf_in1k` and others) from a model hub under names without a hash, so that
+what arrives could not be checked. A state dict of timm loads with `model.load_state_dict`.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+from uuid import uuid4
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+TIMEOUT = 30  # seconds without a single byte, not for the whole file
+CHUNK = 1 << 20  # bytes
+
+_LICENCE = (
+    "torchvision's code is under the BSD 3-Clause licence; its pre-trained models 'may have their "
+    "own licenses or terms and conditions derived from the dataset used for training'"
+)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One published file.
+
+    name: of the network, as torchvision calls it, with "-v2" for a second training, as in
+    "resnet50-v2". sha256_prefix: the first hex digits of the file's SHA-256. top1: per cent of
+    ImageNet's validation images classified right, one crop of 224 x 224 pixels, as `source` states
+    it. head: prefixes of the keys that only a network with a classifier has.
+    """
+
+    name: str
+    url: str
+    sha256_prefix: str
+    licence: str
+    top1: float
+    source: str
+    head: tuple[str, ...]
+
+    @property
+    def file(self) -> str:
+        """Name of the file, the same as torchvision gives it."""
+        return self.url.rsplit("/", 1)[-1]
+
+
+def _torchvision(
+    peer: str, enum: str, head: tuple[str, ...], *files: tuple[str, float]
+) -> list[Weights]:
+    """The files of one network of torchvision, `peer`, as (hash, top-1): V1, then V2 if any."""
+    return [
+        Weights(
+            name=peer if version == 1 else f"{peer}-v{version}",
+            url=f"https://download.pytorch.org/models/{peer}-{prefix}.pth",
+            sha256_prefix=prefix,
+            licence=_LICENCE,
+            top1=top1,
+            source=f"torchvision 0.28, {enum}.IMAGENET1K_V{version}",
+            head=head,
+        )
+        for version, (prefix, top1) in enumerate(files, start=1)
+    ]
+
+
+# The first of each network is trained much as in its paper, "-v2" by torchvision's newer recipe.
+PUBLISHED = {
+    weights.name: weights
+    for weights in (
+        *_torchvision("vgg16", "VGG16_Weights", ("classifier.",), ("397923af", 71.592)),
+        *_torchvision("vgg16_bn", "VGG16_BN_Weights", ("classifier.",), ("6c64b313", 73.360)),
+        *_torchvision("resnet18", "ResNet18_Weights", ("fc.",), ("f37072fd", 69.758)),
+        *_torchvision("resnet34", "ResNet34_Weights", ("fc.",), ("b627a593", 73.314)),
+        *_torchvision(
+            "resnet50", "ResNet50_Weights", ("fc.",), ("0676ba61", 76.130), ("11ad3fa6", 80.858)
+        ),
+        *_torchvision(
+            "resnet101", "ResNet101_Weights", ("fc.",), ("63fe2227", 77.374), ("cd907fc2", 81.886)
+        ),
+        *_torchvision(
+            "mobilenet_v2",
+            "MobileNet_V2_Weights",
+            ("features.18.", "classifier."),  # DeepLab's head sits before the 1280 channels
+            ("b0353104", 71.878),
+            ("7ebf99e0", 72.154),
+        ),
+    )
+}
+
+
+def fetch(weights: Weights, folder: str | Path | None = None) -> Path:
+    """The file of `weights` on this machine, downloaded if it is not there, its hash checked.
+
+    folder: where files are kept; by default where torchvision keeps them too, `hub/checkpoints`
+    below `TORCH_HOME`. A file appears under its name only when it is whole and right, so a
+    download that was broken off starts anew. Shows a progress bar on a terminal.
+    The hash has 32 bits: it finds damage, and is no proof against somebody who forges a file.
+    Raises OSError, with what to do by hand, where the file cannot be had or is damaged.
+    """
+    folder = Path(folder or Path(torch.hub.get_dir(), "checkpoints"))
+    target = folder / weights.file
+    try:
+        if target.exists():
+            _check(target, weights, f"{target} is damaged; delete it and try again")
+        else:
+            _download(weights, target)
+    except (OSError, HTTPException) as error:
+        if isinstance(error, HTTPError):
+            error.close()  # it holds the connection
+        raise OSError(
+            f"cannot get the weights {weights.name}: {str(error) or type(error).__name__}. "
+            f"To get them by hand, save {weights.url} as {target}; "
+            f"its SHA-256 must begin with {weights.sha256_prefix}. "
+            "TORCH_HOME names another place to keep files"
+        ) from error
+    return target
+
+
+def load_published(name: str, folder: str | Path | None = None) -> dict[str, Tensor]:
+    """The state dict, on the CPU, of the published weights `name`, with its classifier.
+
+    name: a key of PUBLISHED; folder: as for `fetch`. Only tensors are unpickled.
+    Raises ValueError for an unknown name, OSError as `fetch` does.
+    """
+    if name not in PUBLISHED:
+        raise ValueError(f"no published weights {name!r}; there are {', '.join(PUBLISHED)}")
+    return torch.load(fetch(PUBLISHED[name], folder), map_location="cpu", weights_only=True)
+
+
+def load_into(model: nn.Module, name: str) -> None:
+    """Give `model` the published weights `name`, a key of PUBLISHED such as "resnet50".
+
+    The classifier's weights are dropped where the model has none; everything else must be there.
+    A model that the file does not fit keeps the weights it had.
+    Raises ValueError for an unknown name or weights that do not fit, OSError as `fetch` does.
+    """
+    state = load_published(name)
+    head = PUBLISHED[name].head
+    if not any(key.startswith(head) for key in model.state_dict()):
+        for key in [key for key in state if key.startswith(head)]:
+            del state[key]
+    _check_fit(model, state, name)
+    model.load_state_dict(state)
+
+
+def _download(weights: Weights, target: Path) -> None:
+    """Put the file at `target` in one step, after it came whole and with the right hash."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own for each process, beside the target so that renaming moves no bytes;
+    # not by `tempfile`, which would make a shared cache readable by its first user only.
+    partial = target.with_name(f"{target.name}.{uuid4().hex}.part")
+    try:
+        _copy(weights.url, partial)
+        _check(partial, weights, f"what {weights.url} sent is damaged; try again")
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _copy(url: str, partial: Path) -> None:
+    request = Request(url, headers={"User-Agent": "dlseg"})  # some hosts turn Python's own away
+    with urlopen(request, timeout=TIMEOUT) as reply, partial.open("xb") as file:
+        # disable=None: no bar unless standard error is a terminal
+        bar = tqdm(total=reply.length, desc=url, unit="B", unit_scale=True, disable=None)
+        with bar:
+            while chunk := reply.read(CHUNK):
+                bar.update(file.write(chunk))
+        if reply.length:  # bytes announced and not sent; None where the server announced nothing
+            raise OSError(f"the connection closed {reply.length} bytes before the end; try again")
+
+
+def _check(path: Path, weights: Weights, verdict: str) -> None:
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    expected = weights.sha256_prefix
+    if not found.startswith(expected):
+        raise OSError(
+            f"{verdict} (expected SHA-256 {expected}..., got {found[: len(expected)]}...)"
+        )
+
+
+def _check_fit(model: nn.Module, state: dict[str, Tensor], name: str) -> None:
+    own = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    given = {key: tuple(value.shape) for key, value in state.items()}
+    wrong = [
+        f"{key} is {given.get(key, 'absent')} in the file and {own.get(key, 'absent')} in the model"
+        for key in own | given
+        # Files older than the counter of batches lack it; batch norm then starts it at zero.
+        if own.get(key) != given.get(key)
+        and (key in given or not key.endswith("num_batches_tracked"))
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise ValueError(
+            f"the weights {name} do not fit this {type(model).__name__}: "
+            f"{'; '.join(wrong[:3])}{more}. "
+            "Build the network that was trained, with num_classes=None or 1000"
+        )

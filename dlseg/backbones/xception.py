@@ -1,0 +1,181 @@
+"""The modified aligned Xception of DeepLab v3+ with an honest output stride.
+
+State-dict keys are those of timm's `xception41`, `xception65` and `xception71`.
+Source: DeepLab v3+, section 3.2 and figure 4, and the authors' code, `core/xception.py`.
+"""
+
+from collections import OrderedDict
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dlseg.arithmetic import plan_stages
+from dlseg.arithmetic.layer import check_integer
+from dlseg.backbones.features import Features, check_image
+from dlseg.layers import SeparableConv2d
+
+BN_EPS = 1e-3  # of every BN in the backbone; ASPP and decoder have 1e-5
+
+# Channels and stride of the entry blocks; the number of middle blocks of 728 channels.
+ENTRY = {
+    41: ((128, 2), (256, 2), (728, 2)),
+    65: ((128, 2), (256, 2), (728, 2)),
+    71: ((128, 2), (256, 1), (256, 2), (728, 1), (728, 2)),
+}
+MIDDLE = {41: 8, 65: 16, 71: 16}
+
+
+class XceptionBlock(nn.Module):
+    """Three separable 3x3 convolutions, the stride on the third, and a shortcut around them.
+
+    x: (B, in_channels, H, W). Returns: (B, widths[2], ceil(H / stride), ceil(W / stride)).
+    widths: channels behind each convolution. rate: of all three.
+    shortcut: "conv" (1x1 with the stride, and BN), "sum" (x itself) or "none".
+    activate_first: a ReLU before each convolution and none inside, as in all blocks but the last
+    of the network, which has one behind each depthwise and each pointwise convolution instead.
+    DeepLab v3+, section 3.2, speaks of a ReLU after every depthwise convolution; the released
+    networks have it in that last block alone, and so has this one.
+    Raises: ValueError where shortcut is another, or "sum" and the shapes differ.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        widths: tuple[int, int, int],
+        stride: int = 1,
+        rate: int = 1,
+        shortcut: str = "conv",
+        activate_first: bool = True,
+    ):
+        super().__init__()
+        _check_shortcut(shortcut, stride, in_channels, widths[-1])
+        self.activate_first = activate_first
+        self.shortcut = nn.Identity() if shortcut == "sum" else None
+        if shortcut == "conv":
+            self.shortcut = _conv_bn(in_channels, widths[-1], 1, stride)
+        sizes = zip((in_channels, *widths[:2]), widths, (1, 1, stride), strict=True)
+        self.stack = nn.Sequential()
+        for number, (channels, width, step) in enumerate(sizes, start=1):
+            inside = not activate_first
+            conv = SeparableConv2d(channels, width, 3, step, rate, inside, inside, BN_EPS)
+            self.stack.add_module(f"conv{number}", conv)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The block's map of x (B, C, H, W): (B, widths[2], H/stride, W/stride)."""
+        return self.finish(x, self.start(x))
+
+    def start(self, x: Tensor) -> Tensor:
+        """The first two convolutions, before the strided third: (B, widths[1], H, W)."""
+        x = self.stack.conv1(self._enter(x))
+        return self.stack.conv2(self._enter(x))
+
+    def finish(self, x: Tensor, inside: Tensor) -> Tensor:
+        """The third convolution on the map `inside` the block, and the shortcut from its input."""
+        y = self.stack.conv3(self._enter(inside))  # (B, widths[2], H/stride, W/stride)
+        return y if self.shortcut is None else y + self.shortcut(x)
+
+    def _enter(self, x: Tensor) -> Tensor:
+        return F.relu(x) if self.activate_first else x
+
+
+class Xception(nn.Module):
+    """Modified aligned Xception: an image (B, 3, H, W) to `Features`; last has 2048 channels.
+
+    depth: 41, 65 or 71, counting each separable convolution once, and the two of the stem.
+    output_stride (os): 32, 16 or 8; strides beyond it become rates and the weights stay the same.
+    first_unit: "previous" keeps the old rate in a block whose stride was removed, as the authors'
+    code does, and keeps the function exactly; "whole" does not.
+    num_classes: adds the classifier, for `classify`. There is no `weights`: no file of them is
+    published under a hash that could be checked; a state dict of timm fits as it is.
+    low_level is (B, 256, H/4, W/4), before the ReLU and the strided convolution that lead to
+    stride 8: the end point of the authors' code. timm's tap is behind that ReLU. Sizes are
+    rounded up.
+    Attributes: output_stride, channels, low_level_channels, low_level_stride.
+    Raises: ValueError where an argument is out of range.
+    Source: DeepLab v3+, figure 4, and `core/xception.py` of the authors' code.
+    """
+
+    def __init__(
+        self,
+        depth: int = 65,
+        output_stride: int = 16,
+        first_unit: str = "previous",
+        num_classes: int | None = None,
+    ):
+        super().__init__()
+        _check(depth, num_classes)
+        self.output_stride, self.channels = output_stride, 2048
+        self.low_level_stride, self.low_level_channels = 4, 256
+        self.tap = 2 if depth == 71 else 1  # the block that goes from stride 4 to 8
+        self.stem = nn.Sequential(_conv_bn_relu(3, 32, stride=2), _conv_bn_relu(32, 64, stride=1))
+        self.blocks = _blocks(depth, output_stride, first_unit)
+        self.head = None
+        if num_classes is not None:
+            self.head = nn.Sequential(OrderedDict(fc=nn.Linear(2048, num_classes)))
+
+    def forward(self, x: Tensor) -> Features:
+        """The maps of an image (B, 3, H, W): 256 channels inside the entry flow, and 2048."""
+        check_image(x)
+        x = self.stem(x)  # (B, 64, H/2, W/2)
+        for block in self.blocks[: self.tap]:
+            x = block(x)
+        low_level = self.blocks[self.tap].start(x)  # (B, 256, H/4, W/4)
+        x = self.blocks[self.tap].finish(x, low_level)  # (B, 256 or 728, H/8, W/8)
+        for block in self.blocks[self.tap + 1 :]:
+            x = block(x)
+        return Features(low_level, x)  # (B, 2048, H/os, W/os)
+
+    def classify(self, x: Tensor) -> Tensor:
+        """Scores (B, num_classes) of an image (B, 3, H, W): the mean of the last map, then `fc`.
+
+        Trained at output stride 32; a smaller one changes the mean a little.
+        Raises: ValueError where the network was built without num_classes.
+        """
+        if self.head is None:
+            raise ValueError("this Xception has no classifier; build it with num_classes=1000")
+        return self.head(self(x).last.mean((2, 3)))  # (B, num_classes)
+
+
+def _blocks(depth: int, output_stride: int, first_unit: str) -> nn.Sequential:
+    entry = [((width, width, width), stride) for width, stride in ENTRY[depth]]
+    middle = [((728, 728, 728), 1)] * MIDDLE[depth]
+    blocks = [*entry, *middle, ((728, 1024, 1024), 2)]
+    # Each block is a part of its own; the stem is the first, exit block 2 the last.
+    strides = [2, *(stride for _, stride in blocks), 1]
+    _, *plans, last = plan_stages(strides, output_stride, first_unit)
+    channels, made = 64, []
+    for (widths, stride), plan in zip(blocks, plans, strict=True):
+        # By the stride it had: at output stride 8, Xception-71 keeps the weights of its shortcut.
+        shortcut = "sum" if stride == 1 and channels == widths[-1] else "conv"
+        made.append(XceptionBlock(channels, widths, plan.stride, plan.first_rate, shortcut))
+        channels = widths[-1]
+    made.append(XceptionBlock(channels, (1536, 1536, 2048), 1, last.rate, "none", False))
+    return nn.Sequential(*made)
+
+
+def _conv_bn(in_channels: int, out_channels: int, kernel_size: int, stride: int) -> nn.Sequential:
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False)
+    return nn.Sequential(OrderedDict(conv=conv, bn=nn.BatchNorm2d(out_channels, BN_EPS)))
+
+
+def _conv_bn_relu(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
+    layers = _conv_bn(in_channels, out_channels, 3, stride)
+    layers.add_module("relu", nn.ReLU(inplace=True))
+    return layers
+
+
+def _check_shortcut(shortcut: str, stride: int, in_channels: int, out_channels: int) -> None:
+    if shortcut not in ("conv", "sum", "none"):
+        raise ValueError(f'shortcut must be "conv", "sum" or "none", got {shortcut!r}')
+    if shortcut == "sum" and (stride != 1 or in_channels != out_channels):
+        raise ValueError(
+            'shortcut="sum" needs stride 1 and as many channels out as in, '
+            f"got stride {stride} and {in_channels} to {out_channels} channels"
+        )
+
+
+def _check(depth: int, num_classes: int | None) -> None:
+    if depth not in ENTRY:
+        raise ValueError(f"depth must be 41, 65 or 71, got {depth!r}")
+    if num_classes is not None:
+        check_integer("num_classes", num_classes, 1)

@@ -1,0 +1,306 @@
+"""ResNet: parity with torchvision, fields, rates, sizes, and errors."""
+
+import pytest
+import torch
+
+from dlseg.arithmetic import StagePlan, networks, stack_fields
+from dlseg.backbones.features import LastMap
+from dlseg.backbones.resnet import BasicUnit, ResNet, multi_grid_plans
+from dlseg.layers import receptive_field
+from tests.peers import distance, load_torchvision, randomise
+
+PARAMETERS = {  # with the classifier of 1000 classes, and without
+    18: (11_689_512, 11_176_512),
+    34: (21_797_672, 21_284_672),
+    50: (25_557_032, 23_508_032),
+    101: (44_549_160, 42_500_160),
+}
+DILATED = {32: (False, False, False), 16: (False, False, True), 8: (False, True, True)}
+OFFERED = [(18, 32), (34, 32), *((depth, stride) for depth in (50, 101) for stride in DILATED)]
+
+
+def count(model):
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def on_meta(*args, **kwargs):
+    with torch.device("meta"):
+        return ResNet(*args, **kwargs)
+
+
+def rates_of(stage):
+    return [unit.conv2.dilation[0] for unit in stage]
+
+
+@pytest.fixture(scope="module")
+def peers():
+    """Peers by depth; the same weights serve every output stride."""
+    made = {}
+
+    def peer(depth):
+        if depth not in made:
+            torch.manual_seed(depth)
+            made[depth] = getattr(load_torchvision().models, f"resnet{depth}")(weights=None)
+            randomise(made[depth], seed=depth)
+        return made[depth]
+
+    return peer
+
+
+@pytest.mark.parametrize(("depth", "output_stride"), OFFERED)
+def test_same_as_torchvision(peers, depth, output_stride):
+    model = getattr(load_torchvision().models, f"resnet{depth}")
+    dense = {} if depth < 50 else {"replace_stride_with_dilation": DILATED[output_stride]}
+    state = peers(depth).state_dict()
+    with torch.device("meta"):
+        peer = model(weights=None, **dense).eval()
+        ours = ResNet(depth, output_stride, num_classes=1000).eval()
+    peer.load_state_dict(state, assign=True)
+    ours.load_state_dict(state, strict=True, assign=True)
+    x = torch.randn(2, 3, 65, 97, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        low_level = peer.layer1(peer.maxpool(peer.relu(peer.bn1(peer.conv1(x)))))
+        last = peer.layer4(peer.layer3(peer.layer2(low_level)))
+        features = ours(x)
+        assert distance(features.low_level, low_level) <= 1e-5
+        assert distance(features.last, last) <= 1e-5
+        assert distance(ours.classify(x), peer(x)) <= 1e-5
+
+
+def test_the_comparison_sees_batch_norm(peers):
+    """The same weights with fresh statistics make another map, so parity is no matter of course."""
+    state = peers(18).state_dict()
+    fresh = {key: value for key, value in state.items() if "running" not in key}
+    ours = ResNet(18, 32, num_classes=1000).eval()
+    ours.load_state_dict(fresh, strict=False)
+    x = torch.randn(1, 3, 65, 65)
+    with torch.no_grad():
+        assert distance(ours.classify(x), peers(18)(x)) > 0.1
+
+
+@pytest.mark.parametrize("depth", PARAMETERS)
+def test_parameters(depth):
+    with_classifier, without = PARAMETERS[depth]
+    assert count(on_meta(depth, num_classes=1000)) == with_classifier
+    assert count(on_meta(depth)) == without
+    assert count(on_meta(depth, 8, stride_on="last unit")) == without
+
+
+def test_parameters_of_the_beta_stem():
+    """DeepLab v3 on ResNet-101 has 58,040,661 with one stem, 58,164,437 (58.16M) with the other.
+
+    Sandler et al. 2018, table 7, prints 58.16M.
+    """
+    assert count(on_meta(101, stem="beta")) - count(on_meta(101)) == 58_164_437 - 58_040_661
+    model = on_meta(101, stem="beta")
+    convs = [module for module in model.conv1 if isinstance(module, torch.nn.Conv2d)]
+    assert [(conv.out_channels, conv.stride[0]) for conv in convs] == [(64, 2), (64, 1), (128, 1)]
+    assert receptive_field(LastMap(model), 65).size == 971 + 4  # 11 pixels of stem, not 7
+
+
+def test_state_dict_keys_without_classifier(peers):
+    keys = set(peers(50).state_dict()) - {"fc.weight", "fc.bias"}
+    assert set(on_meta(50).state_dict()) == keys
+    assert len(keys) == 320 - 2
+    assert set(on_meta(50, stride_on="last unit").state_dict()) == keys
+
+
+def test_published_weights_load_with_and_without_classifier(monkeypatch):
+    asked = []
+    state = ResNet(18, num_classes=1000).state_dict()
+
+    def published(name):
+        asked.append(name)
+        return dict(state)
+
+    monkeypatch.setattr("dlseg.backbones.weights.load_published", published)
+    bare, full = ResNet(18, weights="imagenet"), ResNet(18, num_classes=1000, weights="imagenet")
+    assert asked == ["resnet18"] * 2
+    assert all(torch.equal(value, state[key]) for key, value in bare.state_dict().items())
+    assert torch.equal(full.fc.weight, state["fc.weight"])
+
+
+GEOMETRIES = [
+    (depth, place, output_stride, first_unit)
+    for depth in PARAMETERS
+    for place, first_unit in [
+        ("3x3", "previous"), ("3x3", "whole"), ("1x1", "previous"), ("last unit", "previous")
+    ]
+    for output_stride in (32, 16, 8)
+    if not (place == "1x1" and depth < 50)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("depth", "place", "output_stride", "first_unit"), GEOMETRIES)
+def test_field_is_that_of_the_stack(depth, place, output_stride, first_unit):
+    model = on_meta(depth, output_stride, stride_on=place, first_unit=first_unit)
+    report = receptive_field(LastMap(model), 65)
+    expected = stack_fields(networks.resnet(depth, place, output_stride, first_unit))[-1]
+    found = (report.size, report.stride, report.padding, report.aligned)
+    assert found == (expected.size, expected.stride, expected.padding, True)
+
+
+@pytest.mark.parametrize(
+    ("depth", "torchvision", "original"),
+    [(18, 435, None), (34, 899, None), (50, 427, 483), (101, 971, 1027)],
+)
+def test_published_fields(depth, torchvision, original):
+    """Distill's table has 483 and 1027: TF-Slim's place of the stride, and Caffe's."""
+    fields = {
+        place: receptive_field(LastMap(on_meta(depth, 8, stride_on=place)), 65).size
+        for place in (("3x3", "1x1", "last unit") if original else ("3x3",))
+    }
+    assert fields.pop("3x3") == torchvision
+    assert set(fields.values()) <= {original}
+
+
+@pytest.mark.parametrize(
+    ("output_stride", "first_unit", "layer3", "layer4"),
+    [
+        (32, "previous", [1] * 6, [1, 1, 1]),
+        (16, "previous", [1] * 6, [1, 2, 2]),
+        (8, "previous", [1, 2, 2, 2, 2, 2], [2, 4, 4]),
+        (16, "whole", [1] * 6, [2, 2, 2]),
+        (8, "whole", [2] * 6, [4, 4, 4]),
+    ],
+)
+def test_rates(output_stride, first_unit, layer3, layer4):
+    model = on_meta(50, output_stride, first_unit=first_unit)
+    assert (rates_of(model.layer3), rates_of(model.layer4)) == (layer3, layer4)
+
+
+@pytest.mark.parametrize("place", ["1x1", "last unit"])
+def test_rates_where_the_stride_is_elsewhere(place):
+    """No 3x3 has lost its stride but that of a last unit, so each stage has one rate throughout."""
+    model = on_meta(50, 8, stride_on=place)
+    assert (rates_of(model.layer3), rates_of(model.layer4)) == ([2] * 6, [4] * 3)
+
+
+@pytest.mark.parametrize(
+    ("output_stride", "multi_grid", "rates"),
+    [
+        (16, (1, 2, 4), [2, 4, 8]),  # DeepLab v3, section 3.2.1
+        (8, (1, 2, 4), [4, 8, 16]),
+        (32, (1, 2, 4), [1, 2, 4]),
+        (16, (2, 2, 2), [4, 4, 4]),
+    ],
+)
+@pytest.mark.parametrize("depth", [34, 50, 101])
+def test_multi_grid(depth, output_stride, multi_grid, rates):
+    model = on_meta(depth, output_stride, multi_grid=multi_grid)
+    assert rates_of(model.layer4) == rates
+    assert rates_of(model.layer3)[1:] == [2 if output_stride == 8 else 1] * (len(model.layer3) - 1)
+    if depth < 50:
+        assert [unit.conv1.dilation[0] for unit in model.layer4] == rates
+
+
+def test_multi_grid_of_ones_changes_nothing():
+    assert rates_of(on_meta(50, 16, multi_grid=(1, 1, 1)).layer4) == [1, 2, 2]
+    assert rates_of(on_meta(18, 16, multi_grid=(1, 1)).layer4) == [2, 2]
+
+
+def test_multi_grid_of_ones_is_the_paper_s_where_the_stride_is_in_the_last_unit():
+    model = on_meta(50, 16, stride_on="last unit", multi_grid=(1, 1, 1))
+    assert rates_of(model.layer4) == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("size", "low_level", "last"),
+    [
+        ((1, 1), (1, 1), (1, 1)),
+        ((32, 32), (8, 8), (2, 2)),
+        ((65, 65), (17, 17), (5, 5)),
+        ((513, 513), (129, 129), (33, 33)),
+        ((512, 769), (128, 193), (32, 49)),
+    ],
+)
+@pytest.mark.parametrize("place", ["3x3", "1x1", "last unit"])
+def test_sizes(size, low_level, last, place):
+    model = on_meta(50, stride_on=place).eval()
+    features = model(torch.empty(1, 3, *size, device="meta"))
+    assert features.low_level.shape == (1, model.low_level_channels, *low_level)
+    assert features.last.shape == (1, model.channels, *last)
+    assert (model.output_stride, model.low_level_stride) == (16, 4)
+
+
+@pytest.mark.parametrize(("output_stride", "size"), [(8, 65), (16, 33), (32, 17)])
+def test_size_at_each_output_stride(output_stride, size):
+    last = on_meta(18, output_stride)(torch.empty(1, 3, 513, 513, device="meta")).last
+    assert last.shape == (1, 512, size, size)
+
+
+def test_one_pixel():
+    features = ResNet(18).eval()(torch.ones(1, 3, 1, 1))
+    assert all(torch.isfinite(part).all() for part in features)
+
+
+def test_tap_of_the_decoder_lies_before_the_stride():
+    """TF-Slim strides in the third unit of layer1, so that the tap is behind the second."""
+    model = on_meta(50, stride_on="last unit")
+    stem = [model.conv1, model.bn1, torch.nn.ReLU(), torch.nn.MaxPool2d(3, 2, 1)]
+    report = receptive_field(torch.nn.Sequential(*stem, *model.layer1[:2]), 65)
+    assert (model.units_before_tap, report.stride, report.size) == (2, 4, 27)
+    assert on_meta(50).units_before_tap == 3
+
+
+def test_last_map_and_low_level_train():
+    model = ResNet(18)
+    features = model(torch.randn(2, 3, 64, 64))
+    (features.last.mean() + features.low_level.mean()).backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: on_meta(51), r"depth must be one of \(18, 34, 50, 101\), got 51"),
+        (lambda: on_meta(50, 12), "output_stride must be 8, 16 or 32, got 12"),
+        (lambda: on_meta(stem="v1c"), r"stem must be one of \('7x7', 'beta'\), got 'v1c'"),
+        (lambda: on_meta(stride_on="2x2"), "stride_on must be one of .* got '2x2'"),
+        (lambda: on_meta(first_unit="none"), 'first_unit must be "previous" or "whole"'),
+        (lambda: on_meta(weights="coco"), "weights must be one of .* got 'coco'"),
+        (lambda: on_meta(num_classes=0), "num_classes must be an integer >= 1, got 0"),
+        (lambda: on_meta(18, stride_on="1x1"), 'stride_on="1x1" needs depth 50 or 101'),
+        (
+            lambda: on_meta(stride_on="1x1", first_unit="whole"),
+            "needs stride_on=\"3x3\", got '1x1'",
+        ),
+        (
+            lambda: on_meta(stem="beta", weights="imagenet"),
+            "the published weights need stem=\"7x7\" .* got 'beta' and '3x3'",
+        ),
+        (
+            lambda: on_meta(multi_grid=(1, 2)),
+            r"a unit rate for each of the 3 units .* got \(1, 2\)",
+        ),
+        (lambda: on_meta(multi_grid=(1, 2, 0)), "multi_grid must be an integer >= 1, got 0"),
+        (lambda: multi_grid_plans([], (2,)), "each of the 0 units"),
+        (
+            lambda: on_meta(18)(torch.empty(1, 1, 32, 32, device="meta")),
+            r"expected an image \(B, 3, H, W\), got \(1, 1, 32, 32\)",
+        ),
+        (
+            lambda: on_meta(18)(torch.empty(3, 32, 32, device="meta")),
+            r"expected an image \(B, 3, H, W\), got \(3, 32, 32\)",
+        ),
+        (
+            lambda: on_meta(18)(torch.empty(1, 3, 0, 32, device="meta")),
+            r"expected an image \(B, 3, H, W\), got \(1, 3, 0, 32\)",
+        ),
+        (
+            lambda: on_meta(18).classify(torch.empty(1, 3, 32, 32, device="meta")),
+            "has no classifier; build it with num_classes=1000",
+        ),
+    ],
+)
+def test_bad_input_says_what_to_do(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_shortcut_without_weights_takes_every_second_pixel():
+    """With its second BN at zero the unit is the ReLU of its shortcut."""
+    unit = BasicUnit(4, 4, StagePlan(2, 1, 1)).eval()
+    torch.nn.init.zeros_(unit.bn2.weight)
+    x = torch.randn(1, 4, 7, 7)
+    assert torch.equal(unit(x), x[:, :, ::2, ::2].relu())
