@@ -13,13 +13,8 @@ from dlseg.backbones.features import Features
 from dlseg.backbones.resnet import ResNet
 from dlseg.backbones.vgg import STAGES, VGG16
 from dlseg.layers import from_layers
+from tests.backbones.counting import without_weights
 from tests.peers import load_torchvision
-
-
-def on_meta(model, *args, **kwargs):
-    with torch.device("meta"):
-        return model(*args, **kwargs)
-
 
 # torchvision's networks for segmentation at 513 x 513 and output stride 8, 21 classes, without the
 # auxiliary head: multiply-adds and parameters.
@@ -44,7 +39,7 @@ def head(kind):
 @pytest.mark.parametrize(("kind", "depth"), SEGMENTATION)
 def test_backbone_of_torchvision_s_segmentation_networks(kind, depth):
     multiply_adds, parameters = SEGMENTATION[kind, depth]
-    found = cost(on_meta(ResNet, depth, 8), 513)
+    found = cost(without_weights(ResNet, depth, 8), 513)
     assert found.multiply_adds == multiply_adds - head(kind)[0]
     assert found.parameters == parameters - head(kind)[1]
 
@@ -67,7 +62,8 @@ def paper_head(size):
 def test_deeplab_v3_as_others_built_it(depth, stem, place, billions):
     """513 x 513; numbers counted on independent implementations with the paper's head."""
     found = [
-        cost(on_meta(ResNet, depth, stride, stem, place), 513).multiply_adds + paper_head(size)
+        cost(without_weights(ResNet, depth, stride, stem, place), 513).multiply_adds
+        + paper_head(size)
         for stride, size in ((16, 33), (8, 65))
     ]
     assert tuple(round(number / 1e9, 2) for number in found) == billions
@@ -75,7 +71,7 @@ def test_deeplab_v3_as_others_built_it(depth, stem, place, billions):
 
 def test_deeplab_v2_of_kazuto():
     """kazuto1011/deeplab-pytorch: ResNet-101 of Caffe and four 3x3 convolutions, summed."""
-    found = cost(on_meta(ResNet, 101, 8, stride_on="1x1"), 513)
+    found = cost(without_weights(ResNet, 101, 8, stride_on="1x1"), 513)
     taps = 4 * 9 * 2048 * 21
     assert found.parameters + taps + 4 * 21 == 44_048_532
     assert round((found.multiply_adds + 65**2 * taps) / 1e9, 3) == 188.886
@@ -93,9 +89,9 @@ def test_deeplab_v2_of_kazuto():
 )
 def test_same_as_torchvision_at_224(name, build, billions):
     """The peer's forward has the classifier in it, ours not: `forward` ends at the last map."""
-    peer = on_meta(getattr(load_torchvision().models, name), weights=None)
+    peer = without_weights(getattr(load_torchvision().models, name), weights=None)
     classifier = sum(m.weight.numel() for m in peer.modules() if isinstance(m, nn.Linear))
-    theirs, ours = cost(peer, 224), cost(on_meta(build), 224)
+    theirs, ours = cost(peer, 224), cost(without_weights(build), 224)
     assert ours.parameters == theirs.parameters
     assert ours.multiply_adds + classifier == theirs.multiply_adds
     assert billions is None or round(theirs.multiply_adds / 1e9, 3) == billions
@@ -111,12 +107,12 @@ def test_vgg_by_hand(output_stride, sizes):
         for _ in range(count):
             expected += 9 * channels * out * size**2
             channels = out
-    assert cost(on_meta(VGG16, output_stride, pool_size=3), 513).multiply_adds == expected
+    assert cost(without_weights(VGG16, output_stride, pool_size=3), 513).multiply_adds == expected
 
 
 @pytest.mark.parametrize("depth", [18, 50])
 def test_output_stride_costs_work_and_memory_but_no_parameters(depth):
-    found = [cost(on_meta(ResNet, depth, stride), 257) for stride in (32, 16, 8)]
+    found = [cost(without_weights(ResNet, depth, stride), 257) for stride in (32, 16, 8)]
     assert len({(c.parameters, c.field) for c in found}) == 1
     work, memory = [c.multiply_adds for c in found], [c.activation_bytes for c in found]
     assert work == sorted(work) and len(set(work)) == 3

@@ -1,37 +1,25 @@
 """MobileNetV2 against torchvision and timm, its published numbers, and itself at stride 32."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from dlseg.arithmetic.counting import conv_multiply_adds, inverted_residual_multiply_adds
 from dlseg.backbones.features import LastMap
 from dlseg.backbones.mobilenetv2 import InvertedResidual, MobileNetV2, round_channels
 from dlseg.layers import gradient_support, receptive_field
+from tests.backbones.counting import multiply_adds, parameters, without_weights
 from tests.peers import load_timm, load_torchvision, randomise
+
+on_meta = partial(without_weights, MobileNetV2)
 
 OUTPUT_STRIDES = (32, 16, 8)
 
 
 def image(*shape, seed=1, dtype=torch.float32):
     return torch.randn(*shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
-
-
-def on_meta(**options):
-    """The network without weights, for counting."""
-    with torch.device("meta"):
-        return MobileNetV2(**options).eval()
-
-
-def parameters(model):
-    return sum(values.numel() for values in model.parameters())
-
-
-def multiply_adds(run, size):
-    with FlopCounterMode(display=False) as counter:
-        run(torch.empty(1, 3, size, size, device="meta"))
-    return counter.get_total_flops() // 2
 
 
 def blocks(model):

@@ -1,5 +1,7 @@
 """ResNet: parity with torchvision, fields, rates, sizes, and errors."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -7,7 +9,10 @@ from dlseg.arithmetic import StagePlan, networks, stack_fields
 from dlseg.backbones.features import LastMap
 from dlseg.backbones.resnet import BasicUnit, ResNet, multi_grid_plans
 from dlseg.layers import receptive_field
+from tests.backbones.counting import parameters, without_weights
 from tests.peers import distance, load_torchvision, randomise
+
+on_meta = partial(without_weights, ResNet)
 
 PARAMETERS = {  # with the classifier of 1000 classes, and without
     18: (11_689_512, 11_176_512),
@@ -17,15 +22,6 @@ PARAMETERS = {  # with the classifier of 1000 classes, and without
 }
 DILATED = {32: (False, False, False), 16: (False, False, True), 8: (False, True, True)}
 OFFERED = [(18, 32), (34, 32), *((depth, stride) for depth in (50, 101) for stride in DILATED)]
-
-
-def count(model):
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
-def on_meta(*args, **kwargs):
-    with torch.device("meta"):
-        return ResNet(*args, **kwargs)
 
 
 def rates_of(stage):
@@ -81,9 +77,9 @@ def test_the_comparison_sees_batch_norm(peers):
 @pytest.mark.parametrize("depth", PARAMETERS)
 def test_parameters(depth):
     with_classifier, without = PARAMETERS[depth]
-    assert count(on_meta(depth, num_classes=1000)) == with_classifier
-    assert count(on_meta(depth)) == without
-    assert count(on_meta(depth, 8, stride_on="last unit")) == without
+    assert parameters(on_meta(depth, num_classes=1000)) == with_classifier
+    assert parameters(on_meta(depth)) == without
+    assert parameters(on_meta(depth, 8, stride_on="last unit")) == without
 
 
 def test_parameters_of_the_beta_stem():
@@ -91,8 +87,8 @@ def test_parameters_of_the_beta_stem():
 
     Sandler et al. 2018, table 7, prints 58.16M.
     """
-    assert count(on_meta(101, stem="beta")) - count(on_meta(101)) == 58_164_437 - 58_040_661
     model = on_meta(101, stem="beta")
+    assert parameters(model) - parameters(on_meta(101)) == 58_164_437 - 58_040_661
     convs = [module for module in model.conv1 if isinstance(module, torch.nn.Conv2d)]
     assert [(conv.out_channels, conv.stride[0]) for conv in convs] == [(64, 2), (64, 1), (128, 1)]
     assert receptive_field(LastMap(model), 65).size == 971 + 4  # 11 pixels of stem, not 7

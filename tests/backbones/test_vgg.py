@@ -1,6 +1,7 @@
 """VGG-16: parity with torchvision, fields, rates, sizes, and errors."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -10,19 +11,13 @@ from dlseg.arithmetic import networks, stack_fields, to_atrous
 from dlseg.backbones.features import LastMap
 from dlseg.backbones.vgg import VGG16
 from dlseg.layers import receptive_field
+from tests.backbones.counting import parameters, without_weights
 from tests.peers import distance, load_torchvision, randomise
+
+on_meta = partial(without_weights, VGG16)
 
 PARAMETERS = {False: (138_357_544, 14_714_688), True: (138_365_992, 14_723_136)}
 KEYS = {False: 32, True: 97}
-
-
-def count(model):
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
-def on_meta(*args, **kwargs):
-    with torch.device("meta"):
-        return VGG16(*args, **kwargs)
 
 
 def convs_and_pools(model):
@@ -89,9 +84,9 @@ def test_pools_have_torchvision_s_places():
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_parameters(batch_norm):
     with_classifier, without = PARAMETERS[batch_norm]
-    assert count(on_meta(batch_norm=batch_norm, num_classes=1000)) == with_classifier
-    assert count(on_meta(batch_norm=batch_norm)) == without
-    assert count(on_meta(8, 3, batch_norm)) == without
+    assert parameters(on_meta(batch_norm=batch_norm, num_classes=1000)) == with_classifier
+    assert parameters(on_meta(batch_norm=batch_norm)) == without
+    assert parameters(on_meta(8, 3, batch_norm)) == without
 
 
 def test_rates_and_pools_at_output_stride_8():

@@ -1,14 +1,18 @@
 """Modified aligned Xception against timm, its published numbers, and itself at stride 32."""
 
+from functools import partial
+
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from dlseg.arithmetic.counting import conv_multiply_adds, separable_multiply_adds
 from dlseg.backbones.features import LastMap
 from dlseg.backbones.xception import Xception, XceptionBlock
 from dlseg.layers import receptive_field
+from tests.backbones.counting import multiply_adds, parameters, without_weights
 from tests.peers import load_timm, randomise
+
+on_meta = partial(without_weights, Xception)
 
 DEPTHS = (41, 65, 71)
 OUTPUT_STRIDES = (32, 16, 8)
@@ -16,22 +20,6 @@ OUTPUT_STRIDES = (32, 16, 8)
 
 def image(*shape, dtype=torch.float32):
     return torch.randn(*shape, dtype=dtype, generator=torch.Generator().manual_seed(1))
-
-
-def on_meta(*arguments, **options):
-    """The network without weights, for counting."""
-    with torch.device("meta"):
-        return Xception(*arguments, **options).eval()
-
-
-def parameters(model):
-    return sum(values.numel() for values in model.parameters())
-
-
-def multiply_adds(run, size):
-    with FlopCounterMode(display=False) as counter:
-        run(torch.empty(1, 3, size, size, device="meta"))
-    return counter.get_total_flops() // 2
 
 
 def rates(model):
