@@ -27,6 +27,19 @@ def _chosen(book: Book, names: Sequence[str]) -> list[Chapter]:
     return [book.find(name) for name in names] or book.notebooks
 
 
+def _use_device(name: str | None) -> None:
+    """Let chapters compute on the device `name`, or as DLSEG_DEVICE says; a fault is told once."""
+    _need("torch", "read")
+    from dlseg.device import get_device
+
+    if name:
+        os.environ["DLSEG_DEVICE"] = name
+    try:
+        get_device()
+    except (ValueError, RuntimeError) as error:
+        raise CommandError(str(error)) from error
+
+
 def _check_port(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -76,9 +89,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     from dlseg.book.execute import run_chapter
 
-    for chapter in _chosen(read_book(), arguments.chapters):
+    chapters = _chosen(read_book(), arguments.chapters)
+    _use_device(arguments.device)
+    for chapter in chapters:
         try:
-            seconds = run_chapter(chapter, arguments.device)
+            seconds = run_chapter(chapter)
         except (CellExecutionError, CellTimeoutError) as error:
             raise CommandError(f"{chapter.name} failed, file unchanged:\n{error}") from error
         over = "" if seconds <= chapter.seconds else f": OVER ITS BUDGET of {chapter.seconds} s"
@@ -92,7 +107,9 @@ def test(arguments: argparse.Namespace) -> int:
     from dlseg.book.execute import run_tests
 
     book = read_book()
-    return run_tests(book, _chosen(book, arguments.chapters), arguments.device)
+    chapters = _chosen(book, arguments.chapters)
+    _use_device(arguments.device)
+    return run_tests(book, chapters)
 
 
 def site(arguments: argparse.Namespace) -> int:

@@ -18,15 +18,9 @@ LANGUAGE = {"name": "python"}  # without the version, which differs between mach
 QUIET = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
 
 
-def book_environment(device: str | None = None) -> dict[str, str]:
-    """The environment in which a chapter is executed for the book or under test.
-
-    device: a value for `DLSEG_DEVICE`; left as it is if None.
-    """
-    own = {"DLSEG_BOOK": "1", **QUIET}
-    if device:
-        own["DLSEG_DEVICE"] = device
-    return {**os.environ, **own}
+def book_environment() -> dict[str, str]:
+    """The environment in which a chapter is executed for the book or under test."""
+    return {**os.environ, "DLSEG_BOOK": "1", **QUIET}
 
 
 def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -52,7 +46,7 @@ def _joined(outputs: list) -> list:
     return joined
 
 
-def run_chapter(chapter: Chapter, device: str | None = None) -> float:
+def run_chapter(chapter: Chapter) -> float:
     """Execute a chapter from top to bottom and write it back, aside first, then renamed.
 
     Returns: seconds it took.
@@ -69,7 +63,7 @@ def run_chapter(chapter: Chapter, device: str | None = None) -> float:
         extra_arguments=["--IPKernelApp.log_level=ERROR"],
     )
     begin = time.perf_counter()
-    client.execute(env=book_environment(device))
+    client.execute(env=book_environment())
     seconds = time.perf_counter() - begin
     write_aside(chapter.path, nbformat.writes(normalise(notebook)) + "\n")
     return seconds
@@ -82,7 +76,7 @@ def write_aside(path: Path, text: str) -> None:
     aside.replace(path)
 
 
-def run_tests(book: Book, chapters: list[Chapter], device: str | None = None) -> int:
+def run_tests(book: Book, chapters: list[Chapter]) -> int:
     """Execute chapters under nbval and compare every text output with the committed one.
 
     Returns: pytest's exit code.
@@ -94,4 +88,4 @@ def run_tests(book: Book, chapters: list[Chapter], device: str | None = None) ->
     # loadfile keeps one notebook on one worker: its cells share a kernel.
     command += ["-n", str(book.nbval["workers"]), "--dist", "loadfile"]
     command += [str(chapter.path) for chapter in chapters]
-    return subprocess.run(command, cwd=book.root, env=book_environment(device)).returncode
+    return subprocess.run(command, cwd=book.root, env=book_environment()).returncode

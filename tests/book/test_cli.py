@@ -79,6 +79,21 @@ def test_missing_tool(command, module, extra, monkeypatch, capsys):
     assert f"{module} is not installed; run: pip install" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["run", "test"])
+def test_missing_device_is_told_once(command):
+    """Not by every cell of every chapter; no chapter is touched."""
+    done = dlseg(command, "00", DLSEG_DEVICE="gpu")
+    assert done.returncode == 2
+    assert done.stderr.startswith("dlseg: DLSEG_DEVICE must be one of auto, cpu, cuda, mps")
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_chosen_device_is_used(monkeypatch):
+    monkeypatch.setenv("DLSEG_DEVICE", "gpu")
+    cli._use_device("cpu")
+    assert os.environ["DLSEG_DEVICE"] == "cpu"
+
+
 def test_no_book_here(tmp_path, monkeypatch, capsys):
     def nowhere():
         raise cli.ManifestError("no book.toml in this folder or above it")

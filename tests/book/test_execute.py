@@ -87,9 +87,8 @@ def test_widget_state_and_times_are_dropped():
 
 
 def test_device_reaches_the_kernel(monkeypatch):
-    monkeypatch.setenv("DLSEG_DEVICE", "auto")
-    assert book_environment("cuda")["DLSEG_DEVICE"] == "cuda"
-    assert book_environment()["DLSEG_DEVICE"] == "auto"
+    monkeypatch.setenv("DLSEG_DEVICE", "cuda")
+    assert book_environment()["DLSEG_DEVICE"] == "cuda"
     assert book_environment()["DLSEG_BOOK"] == "1"
 
 
