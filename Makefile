@@ -45,7 +45,7 @@ tools: $(VENV)/.test $(VENV)/.site $(VENV)/.browser
 
 # Peers of the parity tests, without their requirements: those would replace this torch.
 parity: $(VENV)/.read
-	$(PIP) --no-deps torchvision timm pyyaml
+	$(PIP) --no-deps torchvision timm pyyaml segmentation-models-pytorch
 
 bench: $(VENV)/.test
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done

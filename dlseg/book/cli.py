@@ -1,7 +1,6 @@
 """The command line: read, list, run, test, site, doctor."""
 
 import argparse
-import importlib.util
 import os
 import socket
 import subprocess
@@ -9,35 +8,15 @@ import sys
 from collections.abc import Sequence
 
 from dlseg import __version__
+from dlseg.book.command import CommandError, need, use_device
 from dlseg.book.manifest import Book, Chapter, ManifestError, chapter_table, read_book
 
-
-class CommandError(Exception):
-    """Something the user can mend; printed as one line, exit code 2."""
-
-
-def _need(module: str, extra: str) -> None:
-    if importlib.util.find_spec(module) is None:
-        raise CommandError(
-            f"{module} is not installed; run: pip install -c constraints.txt -e '.[{extra}]'"
-        )
+# Commands with a module of their own; each has `add(commands)`.
+COMMANDS = ()
 
 
 def _chosen(book: Book, names: Sequence[str]) -> list[Chapter]:
     return [book.find(name) for name in names] or book.notebooks
-
-
-def _use_device(name: str | None) -> None:
-    """Let chapters compute on the device `name`, or as DLSEG_DEVICE says; a fault is told once."""
-    _need("torch", "read")
-    from dlseg.device import get_device
-
-    if name:
-        os.environ["DLSEG_DEVICE"] = name
-    try:
-        get_device()
-    except (ValueError, RuntimeError) as error:
-        raise CommandError(str(error)) from error
 
 
 def _check_port(port: int) -> None:
@@ -53,7 +32,7 @@ def _check_port(port: int) -> None:
 
 def read(arguments: argparse.Namespace) -> int:
     """Open JupyterLab on loopback, at the contents page or at one chapter."""
-    _need("jupyterlab", "read")
+    need("jupyterlab", "read")
     book = read_book()
     chapter = book.find(arguments.chapter)
     _check_port(arguments.port)
@@ -84,13 +63,13 @@ def list_chapters(arguments: argparse.Namespace) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Execute chapters in place, as they are committed."""
-    _need("nbclient", "read")
+    need("nbclient", "read")
     from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
     from dlseg.book.execute import run_chapter
 
     chapters = _chosen(read_book(), arguments.chapters)
-    _use_device(arguments.device)
+    use_device(arguments.device)
     for chapter in chapters:
         try:
             seconds = run_chapter(chapter)
@@ -103,19 +82,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 def test(arguments: argparse.Namespace) -> int:
     """Execute chapters under nbval, every text output compared."""
-    _need("nbval", "test")
+    need("nbval", "test")
     from dlseg.book.execute import run_tests
 
     book = read_book()
     chapters = _chosen(book, arguments.chapters)
-    _use_device(arguments.device)
+    use_device(arguments.device)
     return run_tests(book, chapters)
 
 
 def site(arguments: argparse.Namespace) -> int:
     """Build the static site."""
-    _need("sphinx", "site")
-    _need("myst_nb", "site")
+    need("sphinx", "site")
+    need("myst_nb", "site")
     from dlseg.book.site import build
 
     return build(read_book(), arguments.out)
@@ -123,7 +102,7 @@ def site(arguments: argparse.Namespace) -> int:
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Say what this machine has, what is missing, and the fix; exit code 1 if reading fails."""
-    _need("packaging", "read")
+    need("packaging", "read")
     from dlseg.book.doctor import examine
 
     findings = examine()
@@ -149,6 +128,8 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("run", "test"):
         choices[name].add_argument("chapters", nargs="*", help="02 or its name; default: all")
         choices[name].add_argument("--device", choices=("auto", "cpu", "cuda", "mps"))
+    for module in COMMANDS:
+        module.add(commands)
     choices["site"].add_argument("--out", help="folder of the pages; default: build/site/html")
     return parser
 
