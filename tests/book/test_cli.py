@@ -9,7 +9,8 @@ import pytest
 from chapter_tools import BOOK, NAMES, ROOT
 
 from dlseg import __version__
-from dlseg.book import cli, command
+from dlseg.book import cli
+from dlseg.book import command as shared
 
 
 def dlseg(*words: str, **environment: str) -> subprocess.CompletedProcess:
@@ -74,7 +75,7 @@ def test_port_that_is_none(port):
     ],
 )
 def test_missing_tool(command, module, extra, monkeypatch, capsys):
-    monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(shared.importlib.util, "find_spec", lambda name: None)
     assert cli.main([command]) == 2
     assert f"{module} is not installed; run: pip install" in capsys.readouterr().err
 
@@ -90,7 +91,7 @@ def test_missing_device_is_told_once(command):
 
 def test_chosen_device_is_used(monkeypatch):
     monkeypatch.setenv("DLSEG_DEVICE", "gpu")
-    command.use_device("cpu")
+    shared.use_device("cpu")
     assert os.environ["DLSEG_DEVICE"] == "cpu"
 
 
