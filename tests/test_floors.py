@@ -12,6 +12,7 @@ FLOORS = {
     "arithmetic": 1,
     "layers": 2,
     "device": 2,
+    "fetch": 2,
     "backbones": 3,
     "models": 4,
     "crf": 4,

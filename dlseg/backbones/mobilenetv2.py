@@ -10,6 +10,7 @@ from dlseg.arithmetic import plan_stages, same_padding
 from dlseg.arithmetic.layer import check_integer
 from dlseg.backbones.features import Features, check_image
 from dlseg.backbones.weights import load_into
+from dlseg.backbones.width import check_width, round_channels
 
 # Expansion t, channels c, number of blocks n, stride s of the first: MobileNetV2, table 2.
 ROWS = (
@@ -21,15 +22,6 @@ ROWS = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
-
-
-def round_channels(channels: float) -> int:
-    """The multiple of 8 nearest to `channels`, at least 8 and never less than 90 % of it.
-
-    Source: `_make_divisible` of the authors' code, which torchvision took over.
-    """
-    rounded = max(8, int(channels + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
 def conv_bn_relu6(
@@ -117,7 +109,8 @@ class MobileNetV2(nn.Module):
         weights: str | None = None,
     ):
         super().__init__()
-        _check(width, num_classes, weights)
+        _check(num_classes, weights)
+        check_width(width, weights)
         self.output_stride, self.low_level_stride = output_stride, 4
         self.low_level_channels = round_channels(24 * width)
         self.channels = round_channels(320 * width)
@@ -175,15 +168,8 @@ def _features(output_stride: int, width: float, first_unit: str) -> nn.Sequentia
     return nn.Sequential(*layers)
 
 
-def _check(width: float, num_classes: int | None, weights: str | None) -> None:
-    if not width > 0:
-        raise ValueError(f"width must be a number above 0, got {width!r}")
+def _check(num_classes: int | None, weights: str | None) -> None:
     if num_classes is not None:
         check_integer("num_classes", num_classes, 1)
     if weights not in (None, "imagenet"):
         raise ValueError(f'weights must be None or "imagenet", got {weights!r}')
-    if weights is not None and width != 1:
-        raise ValueError(
-            f"the published weights need width=1.0, got {width!r}; drop weights, or load your own "
-            "state dict"
-        )

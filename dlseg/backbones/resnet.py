@@ -14,6 +14,7 @@ from dlseg.arithmetic.layer import check_integer
 from dlseg.arithmetic.networks import BASIC_UNITS, BOTTLENECK_UNITS
 from dlseg.backbones.features import Features, check_image
 from dlseg.backbones.weights import load_into
+from dlseg.backbones.width import check_width, round_channels
 
 UNITS = BASIC_UNITS | {depth: BOTTLENECK_UNITS[depth] for depth in (50, 101)}
 STEMS = ("7x7", "beta")
@@ -134,7 +135,9 @@ class ResNet(nn.Module):
     first unit (the original, in Caffe), or "last unit" of the stage before (TF-Slim). The weights
     fit all three, but were trained with one.
     multi_grid: unit rates of the last stage, see `multi_grid_plans`; first_unit: see `plan_stages`.
-    num_classes: None, or the classes of `classify`. weights: None, or "imagenet".
+    width: factor on all channels, rounded to multiples of 8 (the wide end of a bottleneck: of 32).
+    pool_ceil: whether the pool rounds sizes up, as Caffe's does: 512 pixels to 129 units, not 128.
+    num_classes: None, or the classes of `classify`. weights: None, or "imagenet" (width 1 only).
 
     low_level is the last map at stride 4: all of layer1, or where its last unit has the stride all
     before that unit (DeepLab v3+, section 4: Conv2 "before striding").
@@ -152,27 +155,32 @@ class ResNet(nn.Module):
         stride_on: str = "3x3",
         multi_grid: Sequence[int] = (1, 1, 1),
         first_unit: str = "previous",
+        width: float = 1.0,
+        pool_ceil: bool = False,
         num_classes: int | None = None,
         weights: str | None = None,
     ):
         super().__init__()
         _check(depth, stem, stride_on, first_unit, num_classes, weights)
+        check_width(width, weights)
         unit = BasicUnit if depth in BASIC_UNITS else Bottleneck
         plans = _stage_plans(depth, output_stride, stride_on, first_unit)
         plans[-1] = multi_grid_plans(plans[-1], multi_grid)
         wide = unit.expansion
+        c1, c2, c3, c4 = (round_channels(channels * width) for channels in (64, 128, 256, 512))
 
-        self.conv1 = _beta_stem() if stem == "beta" else nn.Conv2d(3, 64, 7, 2, 3, bias=False)
-        stem_channels = 128 if stem == "beta" else 64
+        self.conv1 = _beta_stem(c1, c2) if stem == "beta" else nn.Conv2d(3, c1, 7, 2, 3, bias=False)
+        stem_channels = c2 if stem == "beta" else c1
         self.bn1 = nn.BatchNorm2d(stem_channels)
-        self.layer1 = stage(unit, stem_channels, 64, plans[0], stride_on)
-        self.layer2 = stage(unit, 64 * wide, 128, plans[1], stride_on)
-        self.layer3 = stage(unit, 128 * wide, 256, plans[2], stride_on)
-        self.layer4 = stage(unit, 256 * wide, 512, plans[3], stride_on)
-        self.fc = None if num_classes is None else nn.Linear(512 * wide, num_classes)
+        self.pool_ceil = pool_ceil
+        self.layer1 = stage(unit, stem_channels, c1, plans[0], stride_on)
+        self.layer2 = stage(unit, c1 * wide, c2, plans[1], stride_on)
+        self.layer3 = stage(unit, c2 * wide, c3, plans[2], stride_on)
+        self.layer4 = stage(unit, c3 * wide, c4, plans[3], stride_on)
+        self.fc = None if num_classes is None else nn.Linear(c4 * wide, num_classes)
 
-        self.output_stride, self.channels = output_stride, 512 * wide
-        self.low_level_channels, self.low_level_stride = 64 * wide, 4
+        self.output_stride, self.channels = output_stride, c4 * wide
+        self.low_level_channels, self.low_level_stride = c1 * wide, 4
         self.units_before_tap = sum(plan.stride == 1 for plan in plans[0])
         _initialise(self)
         if weights is not None:
@@ -181,7 +189,7 @@ class ResNet(nn.Module):
     def forward(self, x: Tensor) -> Features:
         check_image(x)
         x = F.relu(self.bn1(self.conv1(x)))  # (B, 64 or 128, H/2, W/2)
-        x = F.max_pool2d(x, 3, 2, 1)  # (B, 64 or 128, H/4, W/4)
+        x = F.max_pool2d(x, 3, 2, 1, ceil_mode=self.pool_ceil)  # (B, 64 or 128, H/4, W/4)
         low_level = self.layer1[: self.units_before_tap](x)  # (B, low_level_channels, H/4, W/4)
         x = self.layer1[self.units_before_tap :](low_level)
         x = self.layer3(self.layer2(x))
@@ -198,12 +206,12 @@ class ResNet(nn.Module):
         return self.fc(self(x).last.mean((2, 3)))
 
 
-def _beta_stem() -> nn.Sequential:
+def _beta_stem(narrow: int, wide: int) -> nn.Sequential:
     """Three 3x3 convolutions in the place of one 7x7; the last one's BN and ReLU are the net's."""
     return nn.Sequential(
-        conv3x3(3, 64, 2), nn.BatchNorm2d(64), nn.ReLU(),
-        conv3x3(64, 64), nn.BatchNorm2d(64), nn.ReLU(),
-        conv3x3(64, 128),
+        conv3x3(3, narrow, 2), nn.BatchNorm2d(narrow), nn.ReLU(),
+        conv3x3(narrow, narrow), nn.BatchNorm2d(narrow), nn.ReLU(),
+        conv3x3(narrow, wide),
     )  # fmt: skip
 
 

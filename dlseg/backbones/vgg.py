@@ -10,6 +10,7 @@ from dlseg.arithmetic import StagePlan, plan_stages
 from dlseg.arithmetic.layer import check_integer
 from dlseg.backbones.features import Features, check_image
 from dlseg.backbones.weights import load_into
+from dlseg.backbones.width import check_width, round_channels
 
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions
 
@@ -17,8 +18,8 @@ STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolut
 class VGG16(nn.Module):
     """VGG-16 without its three last layers: an image (B, 3, H, W) to `Features`.
 
-    last is the map of pool5, (B, 512, H/os, W/os), where fc6 of DeepLab v1 sits; low_level that of
-    conv3_3, before pool3, (B, 256, H/4, W/4).
+    At width 1, last is the map of pool5, (B, 512, H/os, W/os), where fc6 of DeepLab v1 sits, and
+    low_level that of conv3_3, before pool3, (B, 256, H/4, W/4).
     output_stride (os): 8, 16 or 32. At 16 pool5 has stride 1; at 8 pool4 and pool5, and conv5_x
     rate 2.
     pool_size: 2 is VGG's pool, without padding. Its window gets the rate of what lies before it as
@@ -26,7 +27,8 @@ class VGG16(nn.Module):
     stays 212 pixels. 3 is the pool of the released DeepLab v1, padded by 1; its windows are never
     dilated, so that the map at output stride 8 is another one and the field shrinks.
     batch_norm: a BN behind each convolution (vgg16_bn).
-    num_classes: None, or the classes of `classify`. weights: None, or "imagenet".
+    width: factor on all channels, fc6 and fc7 included, rounded to multiples of 8.
+    num_classes: None, or the classes of `classify`. weights: None, or "imagenet" (width 1 only).
 
     Attributes: output_stride, channels, low_level_channels, low_level_stride.
     Raises ValueError for other values; `forward` also for images too small for five 2x2 pools.
@@ -38,16 +40,21 @@ class VGG16(nn.Module):
         output_stride: int = 16,
         pool_size: int = 2,
         batch_norm: bool = False,
+        width: float = 1.0,
         num_classes: int | None = None,
         weights: str | None = None,
     ):
         super().__init__()
         _check(pool_size, num_classes, weights)
+        check_width(width, weights)
         plans = plan_stages([2] * len(STAGES), output_stride)
-        self.features, self.pool3 = _features(plans, pool_size, batch_norm)
-        self.classifier = None if num_classes is None else _classifier(num_classes)
-        self.output_stride, self.channels = output_stride, 512
-        self.low_level_channels, self.low_level_stride = 256, 4
+        stages = [(round_channels(channels * width), count) for channels, count in STAGES]
+        self.features, self.pool3 = _features(stages, plans, pool_size, batch_norm)
+        self.output_stride, self.channels = output_stride, stages[4][0]
+        self.low_level_channels, self.low_level_stride = stages[2][0], 4
+        self.classifier = None
+        if num_classes is not None:
+            self.classifier = _classifier(self.channels, round_channels(4096 * width), num_classes)
         self.smallest = 32 if pool_size == 2 else 1
         _initialise(self)
         if weights is not None:
@@ -76,14 +83,14 @@ class VGG16(nn.Module):
 
 
 def _features(
-    plans: list[StagePlan], pool_size: int, batch_norm: bool
+    stages: list[tuple[int, int]], plans: list[StagePlan], pool_size: int, batch_norm: bool
 ) -> tuple[nn.Sequential, int]:
     """All layers up to pool5, and the place of pool3 among them.
 
     A stage ends with its pool, which has the stride, so the rate behind a pool is the next stage's.
     """
     layers, pools, in_channels, rate = [], [], 3, 1
-    for (channels, count), plan in zip(STAGES, plans, strict=True):
+    for (channels, count), plan in zip(stages, plans, strict=True):
         for _ in range(count):
             layers.append(nn.Conv2d(in_channels, channels, 3, padding=rate, dilation=rate))
             layers += [nn.BatchNorm2d(channels)] if batch_norm else []
@@ -96,12 +103,12 @@ def _features(
     return nn.Sequential(*layers), pools[2]
 
 
-def _classifier(num_classes: int) -> nn.Sequential:
+def _classifier(channels: int, hidden: int, num_classes: int) -> nn.Sequential:
     """fc6, fc7 and fc8 as layers on the flattened map."""
     return nn.Sequential(
-        nn.Linear(512 * 7 * 7, 4096), nn.ReLU(inplace=True), nn.Dropout(),
-        nn.Linear(4096, 4096), nn.ReLU(inplace=True), nn.Dropout(),
-        nn.Linear(4096, num_classes),
+        nn.Linear(channels * 7 * 7, hidden), nn.ReLU(inplace=True), nn.Dropout(),
+        nn.Linear(hidden, hidden), nn.ReLU(inplace=True), nn.Dropout(),
+        nn.Linear(hidden, num_classes),
     )  # fmt: skip
 
 

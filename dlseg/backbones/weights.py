@@ -9,20 +9,13 @@ its files (`xception65.tf_in1k` and others) from a model hub under names without
 what arrives could not be checked. A state dict of timm loads with `model.load_state_dict`.
 """
 
-import hashlib
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
-from uuid import uuid4
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
-TIMEOUT = 30  # seconds without a single byte, not for the whole file
-CHUNK = 1 << 20  # bytes
+from dlseg.fetch import Checksum, fetch_file
 
 _LICENCE = (
     "torchvision's code is under the BSD 3-Clause licence; its pre-trained models 'may have their "
@@ -107,22 +100,13 @@ def fetch(weights: Weights, folder: str | Path | None = None) -> Path:
     Raises OSError, with what to do by hand, where the file cannot be had or is damaged.
     """
     folder = Path(folder or Path(torch.hub.get_dir(), "checkpoints"))
-    target = folder / weights.file
-    try:
-        if target.exists():
-            _check(target, weights, f"{target} is damaged; delete it and try again")
-        else:
-            _download(weights, target)
-    except (OSError, HTTPException) as error:
-        if isinstance(error, HTTPError):
-            error.close()  # it holds the connection
-        raise OSError(
-            f"cannot get the weights {weights.name}: {str(error) or type(error).__name__}. "
-            f"To get them by hand, save {weights.url} as {target}; "
-            f"its SHA-256 must begin with {weights.sha256_prefix}. "
-            "TORCH_HOME names another place to keep files"
-        ) from error
-    return target
+    return fetch_file(
+        weights.url,
+        folder / weights.file,
+        Checksum("sha256", weights.sha256_prefix),
+        what=f"the weights {weights.name}",
+        hint="TORCH_HOME names another place to keep files",
+    )
 
 
 def load_published(name: str, folder: str | Path | None = None) -> dict[str, Tensor]:
@@ -150,42 +134,6 @@ def load_into(model: nn.Module, name: str) -> None:
             del state[key]
     _check_fit(model, state, name)
     model.load_state_dict(state)
-
-
-def _download(weights: Weights, target: Path) -> None:
-    """Put the file at `target` in one step, after it came whole and with the right hash."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own for each process, beside the target so that renaming moves no bytes;
-    # not by `tempfile`, which would make a shared cache readable by its first user only.
-    partial = target.with_name(f"{target.name}.{uuid4().hex}.part")
-    try:
-        _copy(weights.url, partial)
-        _check(partial, weights, f"what {weights.url} sent is damaged; try again")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _copy(url: str, partial: Path) -> None:
-    request = Request(url, headers={"User-Agent": "dlseg"})  # some hosts turn Python's own away
-    with urlopen(request, timeout=TIMEOUT) as reply, partial.open("xb") as file:
-        # disable=None: no bar unless standard error is a terminal
-        bar = tqdm(total=reply.length, desc=url, unit="B", unit_scale=True, disable=None)
-        with bar:
-            while chunk := reply.read(CHUNK):
-                bar.update(file.write(chunk))
-        if reply.length:  # bytes announced and not sent; None where the server announced nothing
-            raise OSError(f"the connection closed {reply.length} bytes before the end; try again")
-
-
-def _check(path: Path, weights: Weights, verdict: str) -> None:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    expected = weights.sha256_prefix
-    if not found.startswith(expected):
-        raise OSError(
-            f"{verdict} (expected SHA-256 {expected}..., got {found[: len(expected)]}...)"
-        )
 
 
 def _check_fit(model: nn.Module, state: dict[str, Tensor], name: str) -> None:

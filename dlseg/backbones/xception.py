@@ -5,6 +5,7 @@ Source: DeepLab v3+, section 3.2 and figure 4, and the authors' code, `core/xcep
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from dlseg.arithmetic import plan_stages
 from dlseg.arithmetic.layer import check_integer
 from dlseg.backbones.features import Features, check_image
+from dlseg.backbones.width import check_width, round_channels
 from dlseg.layers import SeparableConv2d
 
 BN_EPS = 1e-3  # of every BN in the backbone; ASPP and decoder have 1e-5
@@ -29,7 +31,7 @@ class XceptionBlock(nn.Module):
     """Three separable 3x3 convolutions, the stride on the third, and a shortcut around them.
 
     x: (B, in_channels, H, W). Returns: (B, widths[2], ceil(H / stride), ceil(W / stride)).
-    widths: channels behind each convolution. rate: of all three.
+    widths: channels behind each of the three convolutions. rate: of all three.
     shortcut: "conv" (1x1 with the stride, and BN), "sum" (x itself) or "none".
     activate_first: a ReLU before each convolution and none inside, as in all blocks but the last
     of the network, which has one behind each depthwise and each pointwise convolution instead.
@@ -41,7 +43,7 @@ class XceptionBlock(nn.Module):
     def __init__(
         self,
         in_channels: int,
-        widths: tuple[int, int, int],
+        widths: Sequence[int],
         stride: int = 1,
         rate: int = 1,
         shortcut: str = "conv",
@@ -79,12 +81,13 @@ class XceptionBlock(nn.Module):
 
 
 class Xception(nn.Module):
-    """Modified aligned Xception: an image (B, 3, H, W) to `Features`; last has 2048 channels.
+    """Modified aligned Xception: an image (B, 3, H, W) to `Features`, (B, 2048, H/os, W/os) last.
 
     depth: 41, 65 or 71, counting each separable convolution once, and the two of the stem.
     output_stride (os): 32, 16 or 8; strides beyond it become rates and the weights stay the same.
     first_unit: "previous" keeps the old rate in a block whose stride was removed, as the authors'
     code does, and keeps the function exactly; "whole" does not.
+    width: factor on all channels, rounded to multiples of 8; the numbers here are those of 1.
     num_classes: adds the classifier, for `classify`. There is no `weights`: no file of them is
     published under a hash that could be checked; a state dict of timm fits as it is.
     low_level is (B, 256, H/4, W/4), before the ReLU and the strided convolution that lead to
@@ -100,18 +103,21 @@ class Xception(nn.Module):
         depth: int = 65,
         output_stride: int = 16,
         first_unit: str = "previous",
+        width: float = 1.0,
         num_classes: int | None = None,
     ):
         super().__init__()
         _check(depth, num_classes)
-        self.output_stride, self.channels = output_stride, 2048
-        self.low_level_stride, self.low_level_channels = 4, 256
+        check_width(width, None)
+        self.output_stride, self.channels = output_stride, round_channels(2048 * width)
+        self.low_level_stride, self.low_level_channels = 4, round_channels(256 * width)
         self.tap = 2 if depth == 71 else 1  # the block that goes from stride 4 to 8
-        self.stem = nn.Sequential(_conv_bn_relu(3, 32, stride=2), _conv_bn_relu(32, 64, stride=1))
-        self.blocks = _blocks(depth, output_stride, first_unit)
+        first, second = round_channels(32 * width), round_channels(64 * width)
+        self.stem = nn.Sequential(_conv_bn_relu(3, first, 2), _conv_bn_relu(first, second, 1))
+        self.blocks = _blocks(depth, output_stride, first_unit, width)
         self.head = None
         if num_classes is not None:
-            self.head = nn.Sequential(OrderedDict(fc=nn.Linear(2048, num_classes)))
+            self.head = nn.Sequential(OrderedDict(fc=nn.Linear(self.channels, num_classes)))
 
     def forward(self, x: Tensor) -> Features:
         """The maps of an image (B, 3, H, W): 256 channels inside the entry flow, and 2048."""
@@ -136,7 +142,7 @@ class Xception(nn.Module):
         return self.head(self(x).last.mean((2, 3)))  # (B, num_classes)
 
 
-def _blocks(depth: int, output_stride: int, first_unit: str) -> nn.Sequential:
+def _blocks(depth: int, output_stride: int, first_unit: str, width: float) -> nn.Sequential:
     entry = [((width, width, width), stride) for width, stride in ENTRY[depth]]
     middle = [((728, 728, 728), 1)] * MIDDLE[depth]
     blocks = [*entry, *middle, ((728, 1024, 1024), 2)]
@@ -144,12 +150,14 @@ def _blocks(depth: int, output_stride: int, first_unit: str) -> nn.Sequential:
     strides = [2, *(stride for _, stride in blocks), 1]
     _, *plans, last = plan_stages(strides, output_stride, first_unit)
     channels, made = 64, []
-    for (widths, stride), plan in zip(blocks, plans, strict=True):
+    for (sizes, stride), plan in zip(blocks, plans, strict=True):
         # By the stride it had: at output stride 8, Xception-71 keeps the weights of its shortcut.
-        shortcut = "sum" if stride == 1 and channels == widths[-1] else "conv"
-        made.append(XceptionBlock(channels, widths, plan.stride, plan.first_rate, shortcut))
-        channels = widths[-1]
-    made.append(XceptionBlock(channels, (1536, 1536, 2048), 1, last.rate, "none", False))
+        shortcut = "sum" if stride == 1 and channels == sizes[-1] else "conv"
+        given, *widths = (round_channels(size * width) for size in (channels, *sizes))
+        made.append(XceptionBlock(given, widths, plan.stride, plan.first_rate, shortcut))
+        channels = sizes[-1]
+    given, *widths = (round_channels(size * width) for size in (channels, 1536, 1536, 2048))
+    made.append(XceptionBlock(given, widths, 1, last.rate, "none", False))
     return nn.Sequential(*made)
 
 

@@ -1,4 +1,4 @@
-"""Look at the machine: versions, device, what is missing and how to mend it."""
+"""Look at the machine, or at a folder of data: what is missing and how to mend it."""
 
 import platform
 import shutil
@@ -83,3 +83,21 @@ def examine() -> list[Finding]:
         _optional("browser", "browser tests"),
         Finding(bool(browser) or None, f"Chromium {browser or 'not found: no browser tests'}"),
     ]
+
+
+def examine_data(folder: str) -> tuple[str, bool]:
+    """What is wrong with the Pascal VOC or Cityscapes in `folder`, and whether anything is.
+
+    Returns: (report, good); remarks alone are good. Raises DataError where no data set is there.
+    """
+    from dlseg.data.check import check_folder
+
+    faults = check_folder(folder)
+    lines = [
+        f"{'FAULT  ' if fault.serious else '-      '} {fault.path}: {fault.problem}\n"
+        f"        fix: {fault.remedy}"
+        for fault in faults
+    ]
+    count = sum(fault.serious for fault in faults)
+    verdict = f"FAULTS  {count} in {folder}" if count else f"ok      no fault in {folder}"
+    return "\n".join([*lines, verdict]), not count

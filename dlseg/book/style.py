@@ -4,6 +4,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from dlseg.data.palette import voc_palette as voc_palette  # with the other colours of the book
+
 # Okabe and Ito's palette: distinct under the common forms of colour blindness and in grey print.
 INK = "#1b1f24"
 FAINT = "#c9ced6"
@@ -56,16 +58,3 @@ def show_image(axes, image, title: str = "", low: float | None = None, high: flo
     axes.imshow(np.asarray(image), cmap=cmap, vmin=low, vmax=high)
     axes.set(title=title, xticks=[], yticks=[])
     axes.spines[:].set_visible(True)
-
-
-def voc_palette(size: int = 256) -> np.ndarray:
-    """Pascal VOC's label colours, by spreading the bits of the index over the three channels.
-
-    Returns: uint8 array (size, 3), RGB; index 255 is void, (224, 224, 192).
-    """
-    index = np.arange(size)
-    colours = np.zeros((size, 3), dtype=np.uint8)
-    for bit in range(8):
-        for channel in range(3):
-            colours[:, channel] |= (((index >> (3 * bit + channel)) & 1) << (7 - bit)).astype("u1")
-    return colours

@@ -94,6 +94,46 @@ def test_parameters_of_the_beta_stem():
     assert receptive_field(LastMap(model), 65).size == 971 + 4  # 11 pixels of stem, not 7
 
 
+@pytest.mark.parametrize("depth", [18, 50])
+@pytest.mark.parametrize("stem", ["7x7", "beta"])
+@pytest.mark.parametrize(
+    ("width", "channels"),
+    [(1.0, (64, 128, 256, 512)), (0.25, (16, 32, 64, 128)), (0.05, (8, 8, 16, 24))],
+)
+def test_width_scales_all_channels(depth, stem, width, channels):
+    model = on_meta(depth, stem=stem, width=width, num_classes=10)
+    stages = (model.layer1, model.layer2, model.layer3, model.layer4)
+    assert tuple(stage[-1].conv2.out_channels for stage in stages) == channels
+    assert model.bn1.num_features == channels[1 if stem == "beta" else 0]
+    features = model(torch.empty(1, 3, 65, 65, device="meta"))
+    expansion = 1 if depth == 18 else 4
+    assert features.low_level.shape[1] == model.low_level_channels == channels[0] * expansion
+    assert features.last.shape[1] == model.channels == channels[3] * expansion
+    assert model.classify(torch.empty(2, 3, 65, 65, device="meta")).shape == (2, 10)
+
+
+@pytest.mark.parametrize("place", ["3x3", "last unit"])
+def test_denser_maps_of_a_narrow_network_hold_the_strided_one(place):
+    """At width 0.05 both first stages have 8 channels, and a shortcut without weights."""
+    torch.manual_seed(0)
+    strided = ResNet(18, 32, stride_on=place, width=0.05).double()
+    randomise(strided, 33)
+    x = torch.randn(1, 3, 49, 65, dtype=torch.float64)
+    for output_stride, step in ((16, 2), (8, 4)):
+        dense = ResNet(18, output_stride, stride_on=place, width=0.05).double().eval()
+        dense.load_state_dict(strided.state_dict())
+        with torch.no_grad():
+            difference = dense(x).last[:, :, ::step, ::step] - strided(x).last
+        assert difference.abs().max() < 1e-10
+
+
+@pytest.mark.parametrize(("size", "floor", "ceil"), [(512, 128, 129), (513, 129, 129), (5, 2, 2)])
+def test_pool_of_caffe_rounds_sizes_up(size, floor, ceil):
+    image = torch.empty(1, 3, size, size, device="meta")
+    assert on_meta(18)(image).low_level.shape[2:] == (floor, floor)
+    assert on_meta(18, pool_ceil=True)(image).low_level.shape[2:] == (ceil, ceil)
+
+
 def test_state_dict_keys_without_classifier(peers):
     keys = set(peers(50).state_dict()) - {"fc.weight", "fc.bias"}
     assert set(on_meta(50).state_dict()) == keys
@@ -256,6 +296,8 @@ def test_last_map_and_low_level_train():
         (lambda: on_meta(first_unit="none"), 'first_unit must be "previous" or "whole"'),
         (lambda: on_meta(weights="coco"), "weights must be one of .* got 'coco'"),
         (lambda: on_meta(num_classes=0), "num_classes must be an integer >= 1, got 0"),
+        (lambda: on_meta(width=float("inf")), "width must be a number above 0, got inf"),
+        (lambda: on_meta(width=2, weights="imagenet"), "need width=1.0, got 2; drop weights"),
         (lambda: on_meta(18, stride_on="1x1"), 'stride_on="1x1" needs depth 50 or 101'),
         (
             lambda: on_meta(stride_on="1x1", first_unit="whole"),

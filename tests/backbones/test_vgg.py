@@ -89,6 +89,31 @@ def test_parameters(batch_norm):
     assert parameters(on_meta(8, 3, batch_norm)) == without
 
 
+@pytest.mark.parametrize(
+    ("width", "channels", "hidden"),
+    [
+        (1.0, [64, 128, 256, 512, 512], 4096),
+        (0.25, [16, 32, 64, 128, 128], 1024),
+        (0.01, [8] * 5, 40),
+        (1.5, [96, 192, 384, 768, 768], 6144),
+    ],
+)
+def test_width_scales_all_channels(width, channels, hidden):
+    model = on_meta(width=width, num_classes=10)
+    convs = [layer.out_channels for layer in model.features if isinstance(layer, nn.Conv2d)]
+    assert [convs[place] for place in (1, 3, 6, 9, 12)] == channels
+    assert [model.classifier[place].out_features for place in (0, 3, 6)] == [hidden, hidden, 10]
+    features = model(torch.empty(1, 3, 64, 64, device="meta"))
+    assert features.low_level.shape[1] == model.low_level_channels == channels[2]
+    assert features.last.shape[1] == model.channels == channels[4]
+
+
+def test_a_narrow_network_runs():
+    model = VGG16(8, 3, width=0.05, num_classes=4)
+    model.classify(torch.randn(2, 3, 33, 40)).square().sum().backward()
+    assert all(values.grad is not None for values in model.parameters())
+
+
 def test_rates_and_pools_at_output_stride_8():
     """DeepLab v1, section 3.1: the last two pools lose their stride, conv5 gets rate 2."""
     stages, pools = convs_and_pools(on_meta(8))
@@ -205,6 +230,8 @@ def test_classify_at_any_size():
         (lambda: on_meta(12), "^output_stride must be 8, 16 or 32, got 12$"),
         (lambda: on_meta(pool_size=4), r"pool_size must be 2 \(VGG\) or 3 .* got 4"),
         (lambda: on_meta(num_classes=0), "num_classes must be an integer >= 1, got 0"),
+        (lambda: on_meta(width=-1), "width must be a number above 0, got -1"),
+        (lambda: on_meta(width=0.5, weights="imagenet"), "need width=1.0, got 0.5"),
         (lambda: on_meta(weights="coco"), "weights must be None or \"imagenet\", got 'coco'"),
         (
             lambda: on_meta()(torch.empty(1, 1, 32, 32, device="meta")),

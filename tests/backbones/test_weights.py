@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from tqdm import tqdm
 
-from dlseg.backbones import weights
 from dlseg.backbones.weights import PUBLISHED, Weights, fetch, load_into, load_published
 from tests.peers import load_torchvision
 
@@ -196,7 +196,7 @@ def test_default_folder_is_that_of_torchvision(server, tmp_path):
     ],
 )
 def test_bad_download_leaves_nothing(server, tmp_path, monkeypatch, way, said):
-    monkeypatch.setattr(weights, "TIMEOUT", 0.2)
+    monkeypatch.setattr("dlseg.fetch.TIMEOUT", 0.2)
     assert said in refusal(server.published(way), tmp_path)
     assert names(tmp_path) == []
     assert fetch(server.published("good"), tmp_path).read_bytes() == GOOD
@@ -230,11 +230,11 @@ def test_rest_of_a_killed_download_is_never_used(server, tmp_path):
 
 
 def test_interrupted_download_leaves_nothing(server, tmp_path, monkeypatch):
-    class Interrupted(weights.tqdm):
+    class Interrupted(tqdm):
         def update(self, n=1):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(weights, "tqdm", Interrupted)
+    monkeypatch.setattr("dlseg.fetch.tqdm", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         fetch(server.published("good"), tmp_path)
     assert names(tmp_path) == []

@@ -7,6 +7,7 @@ import torch
 
 from dlseg.arithmetic.counting import conv_multiply_adds, separable_multiply_adds
 from dlseg.backbones.features import LastMap
+from dlseg.backbones.width import round_channels
 from dlseg.backbones.xception import Xception, XceptionBlock
 from dlseg.layers import receptive_field
 from tests.backbones.counting import multiply_adds, parameters, without_weights
@@ -96,6 +97,19 @@ def test_parameters(depth, whole, features):
     assert parameters(on_meta(depth, num_classes=1000)) == whole
     for output_stride in OUTPUT_STRIDES:  # a removed stride removes no weights
         assert parameters(on_meta(depth, output_stride)) == features
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("width", [1.0, 0.25, 0.05])
+def test_width_scales_all_channels(depth, width):
+    full, model = on_meta(depth, num_classes=10), on_meta(depth, width=width, num_classes=10)
+    for wide, narrow in zip(full.modules(), model.modules(), strict=True):
+        if isinstance(wide, torch.nn.Conv2d):
+            assert narrow.out_channels == round_channels(wide.out_channels * width)
+    low_level, last = model(torch.empty(1, 3, 65, 65, device="meta"))
+    assert low_level.shape[1] == model.low_level_channels == round_channels(256 * width)
+    assert last.shape[1] == model.channels == round_channels(2048 * width)
+    assert model.classify(torch.empty(2, 3, 65, 65, device="meta")).shape == (2, 10)
 
 
 def test_measured_multiply_adds():
@@ -224,6 +238,7 @@ def test_every_parameter_gets_a_gradient():
         (lambda: on_meta(65, 12), "output_stride must be 8, 16 or 32, got 12"),
         (lambda: on_meta(65, first_unit="last"), "first_unit must be .* got 'last'"),
         (lambda: on_meta(65, num_classes=0), "num_classes must be an integer >= 1, got 0"),
+        (lambda: on_meta(65, width=0), "width must be a number above 0, got 0"),
         (lambda: on_meta()(torch.zeros(1, 1, 32, 32)), r"\(B, 3, H, W\), got \(1, 1, 32, 32\)"),
         (lambda: on_meta().classify(torch.zeros(1, 3, 8, 8)), "build it with num_classes=1000"),
         (lambda: XceptionBlock(8, (8, 8, 8), shortcut="add"), 'or "none", got .add.'),

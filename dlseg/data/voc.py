@@ -1,0 +1,118 @@
+"""Pascal VOC 2012, segmentation: 20 classes of things and the background.
+
+    VOCdevkit/VOC2012/JPEGImages/2007_000032.jpg
+                      SegmentationClass/2007_000032.png       indices with a palette, 255 at borders
+                      SegmentationClassAug/2007_000032.png    indices, usually grey, without 255
+                      ImageSets/Segmentation/train.txt        one name a line
+
+train has 1464 images, val 1449, trainval both. **trainaug**, on which the DeepLab papers trained,
+has 10582: train and 9118 images that Hariharan et al. (2011) labelled, the Semantic Boundaries
+Dataset (SBD), without those of val. Neither is in the archive of VOC: put a list `trainaug.txt`
+(or another name that ends in "aug") into ImageSets/Segmentation and the masks into
+SegmentationClassAug. SBD's own lists are others, 8498 and 2857 names, and overlap with val.
+
+SBD publishes its masks as files of Matlab. With SciPy, which dlseg does without, one is converted
+by `mask = scipy.io.loadmat(path)["GTcls"]["Segmentation"][0, 0]` and
+`dlseg.data.files.write_label(target, mask.astype("uint8"), voc_palette())`; the masks of train
+that SBD lacks are copied from SegmentationClass.
+"""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from dlseg.data.files import DataError, Fault, Pair
+from dlseg.data.palette import voc_palette
+
+_NAMES = """background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog
+horse motorbike person pottedplant sheep sofa train tvmonitor"""
+CLASSES = tuple(_NAMES.split())  # index = label
+# How many images each list has; trainval_aug: trainaug and val.
+COUNTS = {"train": 1464, "val": 1449, "trainval": 2913, "trainaug": 10582, "trainval_aug": 12031}
+
+
+class VOC:
+    """Pascal VOC 2012 as a data set of (image uint8 (H, W, 3), labels uint8 (H, W)).
+
+    root: the folder VOC2012, VOCdevkit, or the one above. split: name of a list in
+    ImageSets/Segmentation, such as "train", "val", "trainval"; where it ends in "aug", masks come
+    from SegmentationClassAug. Labels are 0 to 20, and 255 for void.
+    Files are opened when a sample is asked for, and closed again.
+    Raises DataError for a missing or faulty list; `dataset[i]` for a missing or faulty file.
+    """
+
+    classes = CLASSES
+    num_classes = len(CLASSES)
+    ignore_index = 255
+
+    def __init__(self, root: str | Path, split: str = "train"):
+        folder = find_voc(root)
+        if folder is None:
+            remedy = "give the folder that has JPEGImages and ImageSets, usually VOCdevkit/VOC2012"
+            raise DataError(Fault(Path(root), "there is no Pascal VOC here", remedy))
+        self.palette = voc_palette()
+        self.split = split
+        self.names = read_names(folder / "ImageSets" / "Segmentation", split)
+        masks = "SegmentationClassAug" if split.endswith("aug") else "SegmentationClass"
+        self.pairs = [
+            Pair(
+                folder / "JPEGImages" / f"{name}.jpg",
+                folder / masks / f"{name}.png",
+                self.num_classes,
+                self.ignore_index,
+            )
+            for name in self.names
+        ]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.pairs[index].read()
+
+
+def find_voc(root: str | Path) -> Path | None:
+    """The folder VOC2012 that `root` is or has, or None."""
+    root = Path(root)
+    for folder in (root, root / "VOC2012", root / "VOCdevkit" / "VOC2012"):
+        if (folder / "JPEGImages").is_dir() or (folder / "ImageSets" / "Segmentation").is_dir():
+            return folder
+    return None
+
+
+def read_names(lists: Path, split: str) -> list[str]:
+    """The names of the images of one split, as in "2007_000032".
+
+    lists: folder with files `split`.txt, a name a line; a line of two paths, image and mask, as
+    DeepLab's own lists have them, counts as the name of its first.
+    Raises DataError for a list that is missing, empty, no text, or holds a name twice.
+    """
+    path = lists / f"{split}.txt"
+    if split == "test":
+        remedy = "evaluate on val, or predict single images"
+        raise DataError(Fault(path, "the masks of test are not published", remedy))
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except FileNotFoundError as error:
+        raise DataError(Fault(path, "there is no such list", _remedy(lists, split))) from error
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+        raise DataError(Fault(path, problem, "make it a file that you may read")) from error
+    except UnicodeDecodeError as error:
+        raise DataError(Fault(path, "the list is no text", "write one name a line")) from error
+    names = [Path(line.split()[0]).stem for line in lines if line.strip()]
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if not names:
+        raise DataError(Fault(path, "the list is empty", "write one name a line"))
+    if twice:
+        problem = f"{len(twice)} names are there twice, the first {twice[0]}"
+        raise DataError(Fault(path, problem, "keep one line of each"))
+    return names
+
+
+def _remedy(lists: Path, split: str) -> str:
+    there = sorted(path.stem for path in lists.glob("*.txt"))
+    if split.endswith("aug"):
+        return f"it is no part of VOC, see dlseg.data.voc; lists there: {', '.join(there)}"
+    return f"unpack the archive again, or choose one of: {', '.join(there) or 'there is none'}"

@@ -1,0 +1,108 @@
+"""Fetch a file by its address and checksum: whole and right, or not at all."""
+
+import hashlib
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+from uuid import uuid4
+
+from tqdm import tqdm
+
+TIMEOUT = 30  # seconds without a single byte, not for the whole file
+CHUNK = 1 << 20  # bytes
+
+_ALGORITHMS = {"md5": ("MD5", 32), "sha256": ("SHA-256", 64)}  # name in messages, hex digits
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """What the bytes of a file must add up to.
+
+    algorithm: "md5" or "sha256". digits: all hex digits of the sum, or the first 8 or more, which
+    find damage and are no proof against somebody who forges a file; nor is MD5.
+    Raises ValueError for another algorithm or anything but 8 or more lower-case hex digits.
+    """
+
+    algorithm: str
+    digits: str
+
+    def __post_init__(self) -> None:
+        if self.algorithm not in _ALGORITHMS:
+            known = ", ".join(_ALGORITHMS)
+            raise ValueError(f"algorithm must be one of {known}, got {self.algorithm!r}")
+        name, length = _ALGORITHMS[self.algorithm]
+        hexadecimal = set(self.digits) <= set("0123456789abcdef")
+        if not (8 <= len(self.digits) <= length and hexadecimal):
+            raise ValueError(
+                f"digits must be 8 to {length} lower-case hex digits, got {self.digits!r}: "
+                f"copy the {name} from where the file is published"
+            )
+
+    @property
+    def _rest(self) -> str:
+        return "" if len(self.digits) == _ALGORITHMS[self.algorithm][1] else "..."
+
+    def __str__(self) -> str:
+        verb = "begin with" if self._rest else "be"
+        return f"its {_ALGORITHMS[self.algorithm][0]} must {verb} {self.digits}"
+
+    def verify(self, path: Path, verdict: str) -> None:
+        """OSError that begins with `verdict` unless the file at `path` has this sum."""
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, self.algorithm).hexdigest()
+        if not found.startswith(self.digits):
+            raise OSError(
+                f"{verdict} (expected {_ALGORITHMS[self.algorithm][0]} {self.digits}{self._rest}, "
+                f"got {found[: len(self.digits)]}{self._rest})"
+            )
+
+
+def fetch_file(url: str, target: Path, checksum: Checksum, what: str, hint: str = "") -> Path:
+    """The file `target`, downloaded from `url` if it is not there, its checksum verified.
+
+    what: the file's name in messages; hint: a last sentence for them, without its full stop.
+    The file appears under its name only when it is whole and right, so a download that was broken
+    off starts anew. Shows a progress bar on a terminal.
+    Raises OSError, with what to do by hand, where the file cannot be had or is damaged.
+    """
+    try:
+        if target.exists():
+            checksum.verify(target, f"{target} is damaged; delete it and try again")
+        else:
+            _download(url, target, checksum)
+    except (OSError, HTTPException) as error:
+        if isinstance(error, HTTPError):
+            error.close()  # it holds the connection
+        raise OSError(
+            f"cannot get {what}: {str(error) or type(error).__name__}. "
+            f"To do it by hand, save {url} as {target}; {checksum}" + (f". {hint}" if hint else "")
+        ) from error
+    return target
+
+
+def _download(url: str, target: Path, checksum: Checksum) -> None:
+    """Put the file at `target` in one step, after it came whole and with the right sum."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own for each process, beside the target so that renaming moves no bytes;
+    # not by `tempfile`, which would make a shared cache readable by its first user only.
+    partial = target.with_name(f"{target.name}.{uuid4().hex}.part")
+    try:
+        _copy(url, partial)
+        checksum.verify(partial, f"what {url} sent is damaged; try again")
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _copy(url: str, partial: Path) -> None:
+    request = Request(url, headers={"User-Agent": "dlseg"})  # some hosts turn Python's own away
+    with urlopen(request, timeout=TIMEOUT) as reply, partial.open("xb") as file:
+        # disable=None: no bar unless standard error is a terminal
+        bar = tqdm(total=reply.length, desc=url, unit="B", unit_scale=True, disable=None)
+        with bar:
+            while chunk := reply.read(CHUNK):
+                bar.update(file.write(chunk))
+        if reply.length:  # bytes announced and not sent; None where the server announced nothing
+            raise OSError(f"the connection closed {reply.length} bytes before the end; try again")

@@ -1,0 +1,283 @@
+"""Archives of data sets: fetched from a server on this machine, checked, unpacked safely."""
+
+import hashlib
+import io
+import socket
+import tarfile
+import threading
+import zipfile
+from collections import Counter
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from dlseg.data.check import check_folder
+from dlseg.data.download import VOC2012, Archive, extract, obtain
+from dlseg.data.voc import VOC
+from dlseg.fetch import Checksum
+from tests.data.folders import write_cityscapes, write_voc
+from tests.peers import load_torchvision
+
+
+class Handler(BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        self.server.requests[self.path] += 1
+        content = self.server.files.get(self.path)
+        if content is None:
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files = {}
+        self.requests = Counter()
+
+    def publish(self, name: str, content: bytes, top: str) -> Archive:
+        self.files[f"/{name}"] = content
+        url = f"http://127.0.0.1:{self.server_port}/{name}"
+        return Archive(url, Checksum("md5", hashlib.md5(content).hexdigest()), top)
+
+
+@pytest.fixture
+def server():
+    with Server() as running:
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
+        yield running
+        running.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def only_this_machine(monkeypatch):
+    connect = socket.create_connection
+
+    def guarded(address, *arguments, **options):
+        assert address[0] == "127.0.0.1", f"a test reached out for {address}"
+        return connect(address, *arguments, **options)
+
+    monkeypatch.setattr(socket, "create_connection", guarded)
+    monkeypatch.setenv("no_proxy", "*")
+
+
+def tar(*members: tarfile.TarInfo, mode: str = "w") -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:
+        for member in members:
+            archive.addfile(member, io.BytesIO(bytes(member.size)))
+    return buffer.getvalue()
+
+
+def entry(name: str, size: int = 3, kind: bytes = tarfile.REGTYPE, link: str = ""):
+    member = tarfile.TarInfo(name)
+    member.size, member.type, member.linkname = size, kind, link
+    return member
+
+
+def zipped(*names: str, link: bool = False) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in names:
+            member = zipfile.ZipInfo(name)
+            member.external_attr = (0o120777 if link else 0o100644) << 16
+            archive.writestr(member, "abc")
+    return buffer.getvalue()
+
+
+def everything(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+# Fetching
+
+
+def voc_archive(tmp_path) -> bytes:
+    """The true layout in a tar, with a file beside VOCdevkit."""
+    write_voc(tmp_path / "made")
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.addfile(entry("README"), io.BytesIO(b"abc"))
+        archive.add(tmp_path / "made" / "VOCdevkit", "VOCdevkit")
+    return buffer.getvalue()
+
+
+def test_voc_from_archive_to_samples(server, tmp_path):
+    archive = server.publish("VOCtrainval.tar", voc_archive(tmp_path), "VOCdevkit")
+    folder = tmp_path / "new" / "data"
+    for _ in range(2):
+        assert obtain(archive, folder) == folder / "VOCdevkit"
+    assert server.requests["/VOCtrainval.tar"] == 1
+    assert sorted(path.name for path in folder.iterdir()) == ["VOCdevkit", "VOCtrainval.tar"]
+    assert len(VOC(folder, "trainval")) == 3
+    assert not any(fault.serious for fault in check_folder(folder))
+    assert everything(folder / "VOCdevkit") == everything(tmp_path / "made" / "VOCdevkit")
+
+
+def test_archive_put_there_by_hand_is_used(server, tmp_path):
+    content = voc_archive(tmp_path)
+    archive = server.publish("VOCtrainval.tar", content, "VOCdevkit")
+    (tmp_path / "VOCtrainval.tar").write_bytes(content)
+    obtain(archive, tmp_path)
+    assert not server.requests and len(VOC(tmp_path, "val")) == 1
+
+
+def test_wrong_checksum_unpacks_nothing(server, tmp_path):
+    archive = server.publish("a.tar", tar(entry("VOCdevkit/a")), "VOCdevkit")
+    wrong = replace(archive, checksum=Checksum("md5", "0" * 32))
+    said = (
+        r"cannot get a.tar: what .* is damaged; try again \(expected MD5 0{32}, got [0-9a-f]{32}\)"
+    )
+    said += rf"\. To do it by hand, save {archive.url} as .*; its MD5 must be 0{{32}}$"
+    with pytest.raises(OSError, match=said):
+        obtain(wrong, tmp_path / "new")
+    assert everything(tmp_path / "new") == []
+
+
+def test_damaged_archive_put_there_by_hand(server, tmp_path):
+    archive = server.publish("a.tar", tar(entry("VOCdevkit/a")), "VOCdevkit")
+    (tmp_path / "a.tar").write_bytes(b"damaged")
+    with pytest.raises(OSError, match=r"a.tar is damaged; delete it and try again"):
+        obtain(archive, tmp_path)
+    assert everything(tmp_path) == ["a.tar"] and not server.requests
+
+
+def test_missing_on_the_server(server, tmp_path):
+    archive = server.publish("a.tar", b"", "VOCdevkit")
+    server.files.clear()
+    with pytest.raises(OSError, match=r"HTTP Error 404: Not Found. To do it by hand, save"):
+        obtain(archive, tmp_path)
+
+
+def test_address_and_checksum_of_voc_are_those_of_torchvision():
+    load_torchvision()
+    from torchvision.datasets.voc import DATASET_YEAR_DICT
+
+    peer = DATASET_YEAR_DICT["2012"]
+    assert VOC2012.url == peer["url"] and VOC2012.file == peer["filename"]
+    assert VOC2012.checksum == Checksum("md5", peer["md5"])
+    assert peer["base_dir"].startswith(VOC2012.top)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "digits", "said"),
+    [
+        ("md5", "", "8 to 32 lower-case hex digits, got '': copy the MD5 from where"),
+        ("md5", "0" * 33, "8 to 32 lower-case hex digits"),
+        ("sha256", "0123456", "8 to 64 lower-case hex digits, got '0123456'"),
+        ("sha256", "F" * 64, "lower-case"),
+        ("crc32", "0" * 8, "algorithm must be one of md5, sha256, got 'crc32'"),
+    ],
+)
+def test_checksum_must_be_one(algorithm, digits, said):
+    with pytest.raises(ValueError, match=said):
+        Checksum(algorithm, digits)
+
+
+# Unpacking
+
+
+def test_zips_of_cityscapes(tmp_path):
+    made = write_cityscapes(tmp_path / "made")
+    root = tmp_path / "root"
+    for top in ("leftImg8bit", "gtFine"):
+        path = tmp_path / f"{top}_trainvaltest.zip"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("license.txt", "in both archives")
+            for file in sorted((made / top).rglob("*")):
+                archive.write(file, file.relative_to(made))
+        assert extract(path, top, root) == root / top
+    assert everything(root) == everything(made)
+    assert not any(fault.serious for fault in check_folder(root))
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
+def test_tars_of_any_compression(tmp_path, mode):
+    (tmp_path / "a").write_bytes(tar(entry("top/deep/file"), entry("beside"), mode=mode))
+    extract(tmp_path / "a", "top", tmp_path / "out")
+    assert everything(tmp_path / "out") == ["top", "top/deep", "top/deep/file"]
+
+
+BAD = {
+    "above": tar(entry("top/a"), entry("top/../../evil")),
+    "above, beside": tar(entry("top/a"), entry("../evil")),
+    "absolute": tar(entry("top/a"), entry("/tmp/evil")),
+    "symbolic link": tar(entry("top/a"), entry("top/b", 0, tarfile.SYMTYPE, "../../evil")),
+    "inner link": tar(entry("top/a"), entry("top/b", 0, tarfile.SYMTYPE, "a")),
+    "hard link": tar(entry("top/a"), entry("top/b", 0, tarfile.LNKTYPE, "../../evil")),
+    "device": tar(entry("top/a"), entry("top/b", 0, tarfile.CHRTYPE)),
+    "zip, above": zipped("top/a", "top/../../evil"),
+    "zip, absolute": zipped("top/a", "/tmp/evil"),
+    "zip, drive": zipped("top/a", "C:/evil"),
+    "zip, backslash": zipped("top/a", "top\\..\\..\\evil"),
+    "zip, link": zipped("top/a", link=True),
+}
+
+
+@pytest.mark.parametrize("content", BAD.values(), ids=BAD)
+def test_unsafe_archives_leave_nothing(tmp_path, content):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "archive").write_bytes(content)
+    with pytest.raises(ValueError, match=r"archive is not unpacked: its member '.*'.* get another"):
+        extract(tmp_path / "in" / "archive", "top", tmp_path / "in" / "out")
+    assert everything(tmp_path) == ["in", "in/archive", "in/out"]
+
+
+SOUND = {"tar": tar(entry("top/a", 30000)), "tgz": tar(entry("top/a", 30000), mode="w:gz")}
+SOUND["zip"] = zipped("top/a")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"text",
+        SOUND["tar"][:9000],
+        SOUND["tgz"][:-20],
+        SOUND["zip"][:-30],
+        SOUND["zip"].replace(b"abc", b"abd", 1),
+    ],
+    ids=["empty", "text", "tar", "tgz", "zip", "zip, wrong byte"],
+)
+def test_damaged_archives_leave_nothing(tmp_path, content):
+    (tmp_path / "archive").write_bytes(content)
+    with pytest.raises(ValueError, match=r"archive is .*damaged.*; get it again"):
+        extract(tmp_path / "archive", "top", tmp_path / "out")
+    assert everything(tmp_path / "out") == []
+
+
+def test_another_archive(tmp_path):
+    (tmp_path / "a.tar").write_bytes(SOUND["tar"])
+    with pytest.raises(ValueError, match=r"a.tar holds no folder gtFine; is it another archive"):
+        extract(tmp_path / "a.tar", "gtFine", tmp_path / "out")
+    assert everything(tmp_path / "out") == []
+
+
+def test_what_is_there_is_kept(tmp_path):
+    (tmp_path / "a.tar").write_bytes(SOUND["tar"])
+    (tmp_path / "top").mkdir()
+    with pytest.raises(FileExistsError, match="top is there already; delete it to unpack"):
+        extract(tmp_path / "a.tar", "top", tmp_path)
+    assert everything(tmp_path) == ["a.tar", "top"]
+
+
+def test_no_room_leaves_nothing(tmp_path):
+    resource = pytest.importorskip("resource")
+    (tmp_path / "a.tar").write_bytes(SOUND["tar"])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            extract(tmp_path / "a.tar", "top", tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert everything(tmp_path / "out") == []

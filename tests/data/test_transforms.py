@@ -1,0 +1,265 @@
+"""Paired transforms: labels stay on their pixels, take no new values, and follow the seed."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlseg.data.scenes import PALETTE
+from dlseg.data.transforms import (
+    MEAN,
+    STD,
+    ColourJitter,
+    Compose,
+    RandomCrop,
+    RandomFlip,
+    RandomScale,
+    resize,
+    to_tensors,
+)
+
+CODES = PALETTE[:10]  # a colour per label: an image in them says its own labels
+SCALES = st.tuples(st.floats(0.5, 2), st.floats(1, 2)).map(lambda v: RandomScale(v[0], v[0] * v[1]))
+STEPS = st.one_of(SCALES, st.integers(1, 90).map(RandomCrop), st.just(RandomFlip()))
+SIDES = st.integers(1, 60)
+FILL = (124, 116, 104)  # 255 times ImageNet's mean
+
+
+def blocks(height: int, width: int, seed: int = 0, side: int = 9) -> tuple:
+    """An image of blocks in the colours of their labels, and the labels."""
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 10, (-(-height // side), -(-width // side)), dtype=np.uint8)
+    label = label.repeat(side, 0).repeat(side, 1)[:height, :width]
+    return CODES[label], np.ascontiguousarray(label)
+
+
+def noise(height: int, width: int) -> tuple:
+    rng = np.random.default_rng(0)
+    return (
+        rng.integers(0, 256, (height, width, 3), dtype=np.uint8),
+        rng.integers(0, 10, (height, width), dtype=np.uint8),
+    )
+
+
+def inner(label: np.ndarray, reach: int) -> np.ndarray:
+    """Pixels whose neighbours up to `reach` steps away all have their label, and are seen."""
+    around = np.lib.stride_tricks.sliding_window_view(
+        np.pad(label, reach, constant_values=254), (2 * reach + 1, 2 * reach + 1)
+    )
+    return (around == label[..., None, None]).all(axis=(2, 3))
+
+
+@given(SIDES, SIDES, st.lists(STEPS, max_size=4), st.integers(0, 2**32))
+@settings(max_examples=150, deadline=None)
+def test_wherever_an_image_still_says_a_label_it_is_the_right_one(height, width, steps, seed):
+    """After any chain: pixels that are no mixture have the colour of their label, or the fill's."""
+    image, label = blocks(height, width, seed)
+    known = set(np.unique(label)) | {255}
+    image, label = Compose(steps)(image, label, np.random.default_rng(seed))
+    assert image.dtype == label.dtype == np.uint8 and image.shape == (*label.shape, 3)
+    assert set(np.unique(label)) <= known
+    for value in known:
+        colour = FILL if value == 255 else CODES[value]
+        assert np.all(label[(image == colour).all(axis=2)] == value)
+        if not any(isinstance(step, RandomScale) for step in steps):
+            assert np.all(image[label == value] == colour)
+
+
+@given(st.integers(20, 60), SCALES, st.integers(30, 90), st.integers(0, 2**32))
+@settings(max_examples=80, deadline=None)
+def test_away_from_boundaries_the_image_says_its_labels(side, scale, size, seed):
+    chain = Compose([scale, RandomFlip(), RandomCrop(size), RandomFlip()])
+    image, label = chain(*blocks(side, side, seed), np.random.default_rng(seed))
+    colours = np.concatenate([CODES, np.tile(np.uint8(FILL), (246, 1))])
+    sure = inner(label, 2)
+    assert label.shape == (size, size) and sure.any()
+    assert np.array_equal(image[sure], colours[label[sure]])
+
+
+@given(st.integers(8, 60), st.floats(0.5, 2))
+@settings(max_examples=100, deadline=None)
+def test_image_and_label_agree_on_where_a_pixel_is(side, factor):
+    """A ramp, 4 grey values a pixel, against labels that number the pixels: half a pixel apart."""
+    label = np.broadcast_to(np.arange(side, dtype=np.uint8), (5, side)).copy()
+    image = np.repeat(4 * label[..., None], 3, axis=2)
+    image, label = resize(image, label, 5, round(side * factor))
+    # At the ends the ramp stops. Grey values are rounded, hence a quarter of a half more.
+    middle = (label > 1) & (label < side - 2)
+    assert abs(image[..., 0] / 4 - label)[middle].max() <= 0.5 + 0.125
+
+
+@given(st.integers(1, 60), st.integers(1, 60))
+@settings(max_examples=60, deadline=None)
+def test_nearest_takes_the_pixel_that_holds_the_centre(old, new):
+    label = np.arange(old, dtype=np.uint8)[None]
+    image = np.zeros((1, old, 3), np.uint8)
+    wanted = (2 * np.arange(new) + 1) * old // (2 * new)  # floor((i + 1/2) old / new)
+    ties = (2 * np.arange(new) + 1) * old % (2 * new) == 0  # a centre on an edge: either is right
+    found = resize(image, label, 1, new)[1][0].astype(int)
+    assert np.array_equal(found[~ties], wanted[~ties])
+    assert np.all((wanted - found)[ties] <= 1) and np.all((wanted - found)[ties] >= 0)
+
+
+def test_scale_covers_its_range_on_both_sides_alike():
+    rng = np.random.default_rng(0)
+    pair = blocks(40, 20)
+    sizes = np.array([RandomScale(0.5, 2.0)(*pair, rng)[1].shape for _ in range(400)])
+    assert sizes.min(0).tolist() == [20, 10] and sizes.max(0).tolist() == [80, 40]
+    assert abs(sizes[:, 0] / 2 - sizes[:, 1]).max() <= 1
+    assert abs(sizes[:, 0].mean() / 40 - 1.25) < 0.05  # evenly drawn
+
+
+def test_a_scale_of_one_changes_nothing():
+    image, label = noise(17, 23)
+    same = RandomScale(1, 1)(image, label, np.random.default_rng(0))
+    assert np.array_equal(same[0], image) and np.array_equal(same[1], label)
+
+
+def test_a_crop_is_a_part_of_the_picture_and_every_part_comes():
+    image, label = noise(7, 6)
+    rng = np.random.default_rng(0)
+    places = set()
+    for _ in range(200):
+        part, mask = RandomCrop(4)(image, label, rng)
+        found = [
+            (y, x)
+            for y in range(4)
+            for x in range(3)
+            if np.array_equal(part, image[y : y + 4, x : x + 4])
+            and np.array_equal(mask, label[y : y + 4, x : x + 4])
+        ]
+        assert len(found) == 1
+        places.update(found)
+    assert len(places) == 4 * 3
+
+
+def test_a_small_picture_is_padded_on_any_side():
+    image, label = noise(3, 9)
+    rng = np.random.default_rng(0)
+    rows = set()
+    for _ in range(60):
+        part, mask = RandomCrop(5, fill=(1, 2, 3))(image, label, rng)
+        assert part.shape == (5, 5, 3) and mask.shape == (5, 5)
+        outside = mask == 255
+        assert outside.sum() == 2 * 5 and np.all(part[outside] == (1, 2, 3))
+        rows.add(int(np.flatnonzero(~outside[:, 0])[0]))
+        start = next(
+            x for x in range(5) if np.array_equal(label[:, x : x + 5], mask[rows_of(mask)])
+        )
+        assert np.array_equal(part[rows_of(mask)], image[:, start : start + 5])
+    assert rows == {0, 1, 2}
+
+
+def rows_of(mask: np.ndarray) -> np.ndarray:
+    return mask[:, 0] != 255
+
+
+def test_padding_is_nothing_to_a_network():
+    image, label = RandomCrop(8)(*noise(1, 1), np.random.default_rng(0))
+    x, _ = to_tensors(image, label)
+    outside = torch.from_numpy(label == 255)
+    assert outside.sum() == 63 and x[:, outside].abs().max() < 0.5 / 255 / min(STD) + 1e-6
+
+
+def test_flip_mirrors_both_half_of_the_time():
+    image, label = noise(5, 8)
+    rng = np.random.default_rng(0)
+    flipped = 0
+    for _ in range(400):
+        new_image, new_label = RandomFlip()(image, label, rng)
+        mirrored = np.array_equal(new_label, label[:, ::-1])
+        step = -1 if mirrored else 1
+        assert np.array_equal(new_label, label[:, ::step])
+        assert np.array_equal(new_image, image[:, ::step])
+        flipped += mirrored
+    assert 160 < flipped < 240
+    assert np.array_equal(RandomFlip(1)(image, label, rng)[0], image[:, ::-1])
+    assert np.array_equal(RandomFlip(0)(image, label, rng)[0], image)
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.integers(0, 99))
+@settings(max_examples=50, deadline=None)
+def test_colour_leaves_labels_and_stays_within_its_factors(bright, contrast, colour, seed):
+    image, label = blocks(12, 12, seed)
+    rng = np.random.default_rng(seed)
+    new, same = ColourJitter(bright, contrast, colour)(image, label, rng)
+    assert np.array_equal(same, label) and new.dtype == np.uint8 and new.shape == image.shape
+
+
+def test_no_jitter_is_no_change_and_each_factor_does_its_own():
+    image, label = noise(30, 30)
+    image = image // 3 + 80  # far from black and white, so that nothing is cut off
+
+    def changed(**factors) -> np.ndarray:
+        jitter = ColourJitter(**{"brightness": 0, "contrast": 0, "saturation": 0, **factors})
+        return jitter(image, label, np.random.default_rng(1))[0].astype(float)
+
+    assert np.array_equal(changed(), image)
+    grey = [0.299, 0.587, 0.114]
+    ratio = changed(brightness=0.3) / image
+    assert ratio.std() < 0.01 and abs(ratio.mean() - 1) > 0.005
+    contrast = changed(contrast=0.3)
+    assert abs((contrast @ grey).mean() - (image @ grey).mean()) < 0.5
+    assert abs((contrast @ grey).std() / (image @ grey).std() - 1) > 0.05
+    saturation = changed(saturation=0.3)
+    assert abs(saturation @ grey - image @ grey).max() < 1
+    assert abs(np.ptp(saturation, axis=2).mean() / np.ptp(image, axis=2).mean() - 1) > 0.02
+
+
+def test_a_chain_follows_its_seed():
+    chain = Compose([RandomScale(), RandomCrop(24), RandomFlip(), ColourJitter()])
+    image, label = noise(30, 20)
+    kept = image.copy(), label.copy()
+    once, again, other = (chain(image, label, np.random.default_rng(s)) for s in (5, 5, 6))
+    assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
+    assert not np.array_equal(once[0], other[0])
+    assert np.array_equal(image, kept[0]) and np.array_equal(label, kept[1])  # left alone
+
+
+def test_to_tensors():
+    image, label = noise(4, 6)
+    label[0, 0] = 255
+    x, y = to_tensors(image, label)
+    assert x.shape == (3, 4, 6) and x.dtype == torch.float32 and x.is_contiguous()
+    assert y.shape == (4, 6) and y.dtype == torch.int64 and y[0, 0] == 255
+    wanted = (image[3, 5] / 255 - np.array(MEAN)) / np.array(STD)
+    assert np.allclose(x[:, 3, 5].numpy(), wanted, atol=1e-6)
+    assert np.array_equal(y.numpy(), label)
+    plain, _ = to_tensors(image, label, mean=np.zeros(3), std=np.ones(3))
+    assert plain.dtype == torch.float32
+    assert np.array_equal((plain * 255).round().byte().permute(1, 2, 0).numpy(), image)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: RandomScale(0, 1), "0 < low <= high, got low=0, high=1"),
+        (lambda: RandomScale(2, 1), "0 < low <= high, got low=2, high=1"),
+        (lambda: RandomScale(1, float("nan")), "0 < low <= high"),
+        (lambda: RandomCrop(0), "size must be an integer >= 1, got 0"),
+        (lambda: RandomFlip(1.5), r"probability must be in \[0, 1\], got 1.5"),
+        (lambda: ColourJitter(contrast=-0.1), r"contrast must be in \[0, 1\], got -0.1"),
+    ],
+)
+def test_bad_settings(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    "transform", [RandomScale(), RandomCrop(3), RandomFlip(), ColourJitter()], ids=repr
+)
+def test_a_pair_that_is_none(transform):
+    image, label = noise(4, 5)
+    rng = np.random.default_rng(0)
+    wrong = [
+        (image, label.T),
+        (image[..., 0], label),
+        (image.astype(np.float32), label),
+        (image, label.astype(np.int64)),
+        (image.transpose(2, 0, 1), label),
+    ]
+    for pair in wrong:
+        with pytest.raises(ValueError, match=r"expected an image, uint8 \(H, W, 3\), and a label"):
+            transform(*pair, rng)
