@@ -1,0 +1,6 @@
+"""Floor 5, inference: class probabilities of whole images, several scales, mirrored, in tiles."""
+
+from dlseg.inference.predict import evaluating, probabilities
+from dlseg.inference.tiles import tile_weights, tiled_probabilities
+
+__all__ = ["evaluating", "probabilities", "tile_weights", "tiled_probabilities"]

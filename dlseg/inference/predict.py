@@ -1,0 +1,79 @@
+"""Class probabilities of whole images, averaged over scales and mirror images.
+
+DeepLab v3, tables 4 and 6, on Pascal VOC: the scales 0.5, 0.75, ... 1.75 and their mirror images.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from dlseg.layers.upsample import upsample
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[nn.Module]:
+    """`model` in eval mode; each of its modules gets its own mode back, also after an error.
+
+    Each its own, because a model whose batch norm is frozen is half in one mode, half in the other.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield model.eval()
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def probabilities(
+    model: nn.Module, images: Tensor, scales: Sequence[float] = (1.0,), flip: bool = False
+) -> Tensor:
+    """Probability of each class at each pixel, the mean over all scales and both mirrorings.
+
+    model: images (B, 3, H, W) to logits (B, C, H, W), in any mode, which it keeps.
+    images: of any size, on the model's device; resized bilinearly, align_corners=False, to each
+    of the scales.
+    flip: average in the prediction for the image mirrored left to right, mirrored back.
+    Returns: (B, C, H, W), sums over the classes 1, without gradient. The logits are brought back
+    to the size of the image, then made probabilities, then averaged: with one scale of 1 it is
+    the softmax of the model's output.
+    Raises ValueError for no scale, a scale that is not positive, and images of another shape.
+    Source: DeepLab v3, section 4, tables 4 and 6.
+    """
+    check_images(images)
+    check_scales(scales)
+    total = 0
+    # Not inference_mode: what a model keeps from its tensors (tables) could not be trained with.
+    with evaluating(model), torch.no_grad():
+        for scale in scales:
+            scaled = _resized(images, [max(1, round(scale * side)) for side in images.shape[2:]])
+            for mirrored in (False, True) if flip else (False,):
+                logits = _logits(model, scaled, mirrored)  # (B, C, scale H, scale W)
+                total = total + _resized(logits, images.shape[2:]).softmax(1)  # (B, C, H, W)
+    return total / (len(scales) * (1 + flip))
+
+
+def check_images(images: Tensor) -> None:
+    """ValueError unless the images are a float tensor of shape (B, 3, H, W) with pixels."""
+    shape = tuple(images.shape)
+    if len(shape) != 4 or shape[1] != 3 or 0 in shape or not images.is_floating_point():
+        raise ValueError(
+            "images must be floats of shape (B, 3, H, W), normalised as for training, "
+            f"got {images.dtype} {shape}"
+        )
+
+
+def check_scales(scales: Sequence[float]) -> None:
+    """ValueError unless there are scales, all of them positive and finite."""
+    if not len(scales) or not all(0 < scale < math.inf for scale in scales):
+        raise ValueError(f"scales must be positive numbers, at least one, got {tuple(scales)}")
+
+
+def _logits(model: nn.Module, images: Tensor, mirrored: bool) -> Tensor:
+    return model(images.flip(3)).flip(3) if mirrored else model(images)
+
+
+def _resized(x: Tensor, size: Sequence[int]) -> Tensor:
+    return x if x.shape[2:] == torch.Size(size) else upsample(x, size)

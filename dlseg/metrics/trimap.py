@@ -1,0 +1,155 @@
+"""How good a segmentation is near the boundaries: mIoU inside a band, against the band's width.
+
+DeepLab v1, section 5: the void band that Pascal VOC draws around objects is "morphologically
+dilated", and only the labelled pixels of the widened band count. The papers do not name the
+structuring element. Here it is a disc, so that a band is equally wide in all directions; a square
+reaches 1.4 times as far along the diagonals.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dlseg.metrics.confusion import ConfusionMatrix, check_shapes, integers
+
+SOURCES = ("void", "labels")
+
+
+def boundary(labels: Tensor | np.ndarray, ignore_index: int = 255, source: str = "void") -> Tensor:
+    """Where the boundaries are from which a band grows.
+
+    labels: integers (..., H, W).
+    source: "void" takes the pixels labelled `ignore_index`, as Pascal VOC marks its boundaries;
+    "labels", for data without such a band or whose void means something else (Cityscapes), takes
+    both sides of every border between two classes, neighbours being left, right, above and below.
+    Returns: bool tensor of that shape.
+    Raises ValueError for another source.
+    """
+    if source not in SOURCES:
+        raise ValueError(f"source must be one of {', '.join(SOURCES)}, got {source!r}")
+    labels = integers(labels, "labels")
+    void = labels == ignore_index
+    if source == "void":
+        return void
+    edge = torch.zeros_like(void)
+    for axis in (-2, -1):
+        size = labels.shape[axis] - 1
+        first, second = labels.narrow(axis, 0, size), labels.narrow(axis, 1, size)
+        differ = (first != second) & (first != ignore_index) & (second != ignore_index)
+        edge.narrow(axis, 0, size).logical_or_(differ)
+        edge.narrow(axis, 1, size).logical_or_(differ)
+    return edge
+
+
+def squared_distance(mask: Tensor, reach: int) -> Tensor:
+    """Square of the Euclidean distance to the nearest pixel of the mask, in pixels.
+
+    mask: bool (..., H, W). reach: pixels up to which the result is exact; beyond, it is larger
+    than the square of `reach`, or infinite.
+    Returns: float32 tensor of that shape.
+    """
+    rows = torch.arange(mask.shape[-2], device=mask.device).view(-1, 1)  # (H, 1)
+    # The last row of the mask at or above each pixel, and the first at or below.
+    above = torch.where(mask, rows, -torch.inf).cummax(-2).values
+    below = torch.where(mask, rows, torch.inf).flip(-2).cummin(-2).values.flip(-2)
+    column = torch.minimum(rows - above, below - rows) ** 2  # inside each column
+    nearest = column.clone()
+    for step in range(1, min(reach, mask.shape[-1] - 1) + 1):
+        near = column + step**2
+        nearest[..., step:] = torch.minimum(nearest[..., step:], near[..., :-step])
+        nearest[..., :-step] = torch.minimum(nearest[..., :-step], near[..., step:])
+    return nearest
+
+
+def band(mask: Tensor | np.ndarray, width: int) -> Tensor:
+    """The pixels at most `width` pixels away from the mask, the mask among them: a dilation.
+
+    mask: bool (..., H, W). width: at least 1.
+    Returns: bool tensor of that shape.
+    Raises ValueError for a width below 1.
+    """
+    _check_widths([width])
+    return squared_distance(torch.as_tensor(mask, dtype=torch.bool), int(width)) <= width**2
+
+
+class TrimapCurve:
+    """Metrics inside bands of several widths around the boundaries, in one pass over the data.
+
+    widths: pixels on either side of the boundary, at least 1 each.
+    num_classes, ignore_index: as for `ConfusionMatrix`; source: as for `boundary`.
+    Raises ValueError for an empty list, widths below 1 or given twice, or another source.
+
+    Every labelled pixel is counted once, in the ring between two widths; the band of a width is
+    the sum of the rings inside.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        num_classes: int,
+        ignore_index: int = 255,
+        source: str = "void",
+    ):
+        _check_widths(widths)
+        if source not in SOURCES:
+            raise ValueError(f"source must be one of {', '.join(SOURCES)}, got {source!r}")
+        self.widths = sorted(int(width) for width in widths)
+        self.source = source
+        self.rings = [ConfusionMatrix(num_classes, ignore_index) for _ in widths]
+
+    def update(self, labels: Tensor | np.ndarray, predictions: Tensor | np.ndarray) -> None:
+        """Count the pixels of one image (H, W), or of a batch (B, H, W); else as ConfusionMatrix.
+
+        Pixels farther from every boundary than the largest width do not count and are not checked.
+        """
+        labels = integers(labels, "labels")
+        predictions = integers(predictions, "predictions").to(labels.device)
+        check_shapes(labels, predictions)
+        edge = boundary(labels, self.rings[0].ignore_index, self.source)
+        distance = squared_distance(edge, self.widths[-1])
+        limits = torch.tensor(self.widths, device=distance.device, dtype=distance.dtype) ** 2
+        ring = torch.bucketize(distance, limits)  # distance <= limits[ring]
+        for index, matrix in enumerate(self.rings):
+            inside = ring == index
+            matrix.update(labels[inside], predictions[inside])
+
+    def merge(self, other: "TrimapCurve") -> "TrimapCurve":
+        """Add the counts of `other`; returns self. ValueError if widths or classes differ."""
+        if self.widths != other.widths:
+            raise ValueError(f"widths differ: {self.widths} and {other.widths}")
+        for mine, theirs in zip(self.rings, other.rings, strict=True):
+            mine.merge(theirs)
+        return self
+
+    def reduce(self) -> "TrimapCurve":
+        """Replace the counts by their sum over all processes; see `ConfusionMatrix.reduce`."""
+        for ring in self.rings:
+            ring.reduce()
+        return self
+
+    def matrices(self) -> dict[int, ConfusionMatrix]:
+        """The confusion matrix of the labelled pixels inside the band, for each width."""
+        inside = {}
+        for index, width in enumerate(self.widths):
+            inside[width] = ConfusionMatrix(self.rings[0].num_classes, self.rings[0].ignore_index)
+            for ring in self.rings[: index + 1]:
+                inside[width].merge(ring)
+        return inside
+
+    def mean_iou(self) -> dict[int, float]:
+        """mIoU inside the band of each width; NaN where no labelled pixel is that near."""
+        return {width: matrix.mean_iou() for width, matrix in self.matrices().items()}
+
+    def pixel_accuracy(self) -> dict[int, float]:
+        """Share of right pixels inside the band of each width; NaN where there is none."""
+        return {width: matrix.pixel_accuracy() for width, matrix in self.matrices().items()}
+
+
+def _check_widths(widths: Sequence[int]) -> None:
+    wrong = [width for width in widths if width < 1 or width != int(width)]
+    if wrong or not len(widths) or len(set(widths)) < len(widths):
+        raise ValueError(
+            f"a band's width must be a whole number of pixels, at least 1, none twice, got {widths}"
+        )
