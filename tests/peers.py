@@ -1,5 +1,7 @@
 """Other people's implementations that tests compare with; tests skip where one is missing."""
 
+import sys
+from importlib.util import find_spec
 from types import ModuleType
 
 import pytest
@@ -44,6 +46,51 @@ def load_timm() -> ModuleType:
         reason = "timm is not installed: pip install --no-deps timm (extra: parity)"
         pytest.skip(reason, allow_module_level=True)
     return timm
+
+
+def load_smp() -> ModuleType:
+    """The module segmentation_models_pytorch, which needs torchvision and timm.
+
+    Importable even without the two packages that fetch its published weights.
+    Skips the calling test or module where one of the three is not installed.
+    """
+    load_timm()  # before the stubs, which it would take for the real packages
+    stubs = {} if find_spec("huggingface_hub") and find_spec("safetensors") else _hub_stubs()
+    sys.modules.update(stubs)
+    try:
+        import segmentation_models_pytorch
+    except ImportError:
+        reason = "segmentation-models-pytorch is not installed: pip install --no-deps it (parity)"
+        pytest.skip(reason, allow_module_level=True)
+    finally:
+        for name in stubs:
+            del sys.modules[name]
+    return segmentation_models_pytorch
+
+
+def _hub_stubs() -> dict[str, ModuleType]:
+    """Modules with the names that segmentation_models_pytorch imports; no test uses them."""
+
+    class Mixin:
+        def __new__(cls, *_arguments, **_options):  # as the real one, it takes what __init__ takes
+            return super().__new__(cls)
+
+        def save_pretrained(self):
+            raise NotImplementedError
+
+        from_pretrained = save_pretrained
+
+    names = {
+        "huggingface_hub": ("ModelCard", "ModelCardData", "hf_hub_download"),
+        "safetensors": (),
+        "safetensors.torch": ("load_file",),
+    }
+    stubs = {name: ModuleType(name) for name in names}
+    for name, members in names.items():
+        for member in members:
+            setattr(stubs[name], member, None)
+    stubs["huggingface_hub"].PyTorchModelHubMixin = Mixin
+    return stubs
 
 
 def randomise(model: nn.Module, size: int = 65, seed: int = 0) -> None:
