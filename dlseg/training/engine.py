@@ -1,0 +1,276 @@
+"""The training loop: a model, a data set and a recipe in, trained weights and a history out.
+
+Each step is a function of the weights, the momentum and the number of the iteration: the pictures
+(`loader`), the learning rate (`schedule`) and dropout (seeded anew in every iteration) follow from
+recipe and iteration alone. That is why a checkpoint is small, and why a run that was killed and
+resumed ends, on the CPU and with as many threads, with the same bits as one that was not.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from dlseg.arithmetic.layer import check_integer
+from dlseg.training.checkpoint import LAST, load_checkpoint, save_checkpoint
+from dlseg.training.distributed import distribute, is_main, processes, rank, sum_over_processes
+from dlseg.training.loader import TrainingPictures, training_batches
+from dlseg.training.losses import ScoreMaps, labelled_pixels, loss_sums
+from dlseg.training.optimiser import make_optimiser, prepare_batch_norm, set_learning_rate
+from dlseg.training.recipe import Recipe
+from dlseg.training.schedule import learning_rate
+
+DROPOUT = 2  # the stream of random numbers beside those of `loader`
+
+
+@dataclass
+class History:
+    """What a training tells afterwards.
+
+    losses: of every iteration, before its step. metrics: what `validate` gave, by the iterations
+    done. For the iterations of this call (a resumed run has earlier ones): images computed by all
+    processes, seconds, seconds spent waiting for data, and the last learning rate.
+    """
+
+    losses: list[float]
+    metrics: dict[int, dict[str, float]]
+    images: int = 0
+    seconds: float = 0.0
+    waiting: float = 0.0
+    learning_rate: float = 0.0
+
+    @property
+    def images_per_second(self) -> float:
+        """Images computed in a second; 0 where there was nothing left to do."""
+        return self.images / self.seconds if self.seconds else 0.0
+
+
+@dataclass
+class Run:
+    """A training at one moment: what a checkpoint keeps."""
+
+    model: nn.Module
+    recipe: Recipe
+    optimiser: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    description: dict | None
+    extra: dict
+    losses: list[float] = field(default_factory=list)
+    metrics: dict[int, dict[str, float]] = field(default_factory=dict)
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint `path`, in the main process only."""
+        entries = {
+            "model": self.description,
+            "weights": self.model.state_dict(),
+            "recipe": asdict(self.recipe),
+            "iteration": len(self.losses),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "losses": self.losses,
+            "metrics": self.metrics,
+            "extra": self.extra,
+        }
+        if is_main():
+            save_checkpoint(path, entries)
+
+    def restore(self, path: Path) -> None:
+        """Go on from the checkpoint `path`. ValueError if it was trained by another recipe."""
+        entries = load_checkpoint(path)
+        saved = Recipe(**entries["recipe"])
+        if saved != self.recipe:
+            raise ValueError(f"{path} was trained by another recipe: {saved}; resume with that one")
+        self.model.load_state_dict(entries["weights"])
+        self.optimiser.load_state_dict(entries["optimiser"])
+        self.scaler.load_state_dict(entries["scaler"])
+        self.losses, self.metrics = entries["losses"], entries["metrics"]
+
+
+def train(
+    model: nn.Module,
+    dataset: Dataset,
+    recipe: Recipe,
+    device: torch.device | str = "cpu",
+    *,
+    folder: str | Path | None = None,
+    resume: bool = False,
+    description: dict | None = None,
+    extra: dict | None = None,
+    checkpoint_every: int = 200,
+    workers: int = 0,
+    watch: Callable[[int, float, float], None] | None = None,
+    validate: Callable[[], dict[str, float]] | None = None,
+    validate_every: int | None = None,
+) -> History:
+    """Train `model` on `dataset` by `recipe`; shows a progress bar on a terminal.
+
+    model: see `dlseg.models`; it is changed, and left on `device` in eval mode.
+    folder: where the checkpoint last.pt goes, before the first step, every checkpoint_every
+    iterations and at the end; None: nowhere. resume: go on from it; without, it must not be there.
+    description, extra: entries of the checkpoint, see `dlseg.training.networks` and `.checkpoint`.
+    workers: processes that prepare pictures; they change nothing but the speed.
+    watch: called in every process after each step with (iteration, loss, learning rate).
+    validate: called in every process at the end, and every validate_every iterations if given; its
+    metrics go to the checkpoint and the history.
+
+    Raises ValueError for what does not fit together, CheckpointError for what cannot be written or
+    read, FloatingPointError where the loss is no longer a number; the last checkpoint stays good.
+    """
+    device = torch.device(device)
+    _check_classes(model, dataset)
+    half = device.type == "cuda" and recipe.mixed_precision
+    scaler = torch.amp.GradScaler(device.type, enabled=half)
+    model.to(device)
+    run = Run(model, recipe, make_optimiser(model, recipe), scaler, description, extra or {})
+    path = Path(folder) / LAST if folder is not None else None
+    for name, value in (("checkpoint", checkpoint_every), ("validate", validate_every or 1)):
+        check_integer(f"{name}_every", value, 1)
+    _begin(run, path, resume)
+    pictures = TrainingPictures(dataset, recipe, rank(), processes(), start=len(run.losses))
+    history = History(run.losses, run.metrics)
+    for iteration, rate in _steps(run, training_batches(pictures, workers, device), path, history):
+        done = iteration + 1
+        last = done == recipe.iterations
+        if watch is not None:
+            watch(iteration, run.losses[-1], rate)
+        if validate is not None and (last or (validate_every and done % validate_every == 0)):
+            run.metrics[done] = validate()
+        if path is not None and (last or done % checkpoint_every == 0):
+            _check_weights(model, iteration, rate, path)
+            run.save(path)
+    model.eval()
+    return history
+
+
+def _steps(
+    run: Run, batches: Iterator[tuple[Tensor, Tensor]], path: Path | None, history: History
+) -> Iterator[tuple[int, float]]:
+    """Make the steps that are left, one for each (iteration, learning rate) that is given."""
+    recipe, device = run.recipe, next(run.model.parameters()).device
+    network = distribute(ScoreMaps(run.model, recipe.loss), device)
+    began = time.perf_counter()
+    for iteration in _progress(len(run.losses), recipe.iterations, history):
+        asked = time.perf_counter()
+        images, labels = next(batches)
+        history.waiting += time.perf_counter() - asked
+        rate = learning_rate(recipe, iteration)
+        set_learning_rate(run.optimiser, rate)
+        prepare_batch_norm(run.model, recipe)
+        _seed_dropout(recipe.seed, iteration)
+        loss = train_step(network, run.optimiser, run.scaler, images, labels, recipe.accumulate)
+        _check_loss(loss, iteration, rate, path)
+        history.losses.append(loss)
+        history.images += recipe.batch_size
+        history.seconds = time.perf_counter() - began
+        history.learning_rate = rate
+        yield iteration, rate
+
+
+def _progress(start: int, stop: int, history: History) -> Iterator[int]:
+    """The iterations from start to stop, with a bar on the terminal of the main process."""
+    # disable=None: no bar unless standard error is a terminal
+    hidden = None if is_main() else True
+    with tqdm(total=stop, initial=start, desc="training", disable=hidden) as bar:
+        for iteration in range(start, stop):
+            yield iteration
+            bar.set_postfix_str(
+                f"loss {history.losses[-1]:.3f}, lr {history.learning_rate:.2g}, "
+                f"{history.images_per_second:.0f} images/s",
+                refresh=False,
+            )
+            bar.update()
+
+
+def train_step(
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    images: Tensor,
+    labels: Tensor,
+    accumulate: int = 1,
+) -> float:
+    """One step of the optimiser on one batch; gives its loss; no step if that is no number.
+
+    network: `ScoreMaps`, alone or distributed. images: (B, 3, H, W), labels: (B, H, W), this
+    process's share; they are computed in `accumulate` parts.
+    The loss is the mean over the labelled pixels of the whole batch, of all parts and processes.
+    """
+    network.zero_grad(set_to_none=True)
+    parts = list(zip(images.chunk(accumulate), labels.chunk(accumulate), strict=True))
+    counts, total = None, torch.zeros((), device=images.device)
+    for number, (part, target) in enumerate(parts, start=1):
+        with _gradients_stay_here(network, number < len(parts)):
+            with torch.autocast(images.device.type, enabled=scaler.is_enabled()):
+                maps = network(part)
+            if counts is None:  # only now the sizes of the maps are known
+                counts = sum_over_processes(labelled_pixels(maps, labels)).clamp(min=1)
+            loss = (loss_sums(maps, target) / counts).sum()
+            # The gradients of the processes are averaged; times their number, they are added.
+            scaler.scale(loss * processes()).backward()
+        total += loss.detach()
+    value = sum_over_processes(total).item()
+    if math.isfinite(value):
+        scaler.step(optimiser)
+        scaler.update()
+    return value
+
+
+def _gradients_stay_here(network: nn.Module, more_follows: bool):
+    """Let processes exchange gradients only after the last part of a batch."""
+    if more_follows and isinstance(network, DistributedDataParallel):
+        return network.no_sync()
+    return nullcontext()
+
+
+def _seed_dropout(seed: int, iteration: int) -> None:
+    words = np.random.SeedSequence([seed, DROPOUT, iteration, rank()]).generate_state(1, np.uint64)
+    torch.manual_seed(int(words[0]))
+
+
+def _begin(run: Run, path: Path | None, resume: bool) -> None:
+    if resume:
+        if path is None:
+            raise ValueError("resume needs a folder, that of the training to go on with")
+        run.restore(path)
+    elif path is not None:
+        if is_main() and path.exists():
+            raise ValueError(
+                f"{path} is there already: go on with it (resume), or choose another folder"
+            )
+        run.save(path)  # a folder that cannot be written is told now, not in an hour
+
+
+def _check_classes(model: nn.Module, dataset: Dataset) -> None:
+    if model.num_classes != dataset.num_classes:
+        raise ValueError(
+            f"the model has {model.num_classes} classes and the data set {dataset.num_classes}; "
+            f"build the model with num_classes={dataset.num_classes} (void, 255, is no class)"
+        )
+
+
+def _check_loss(loss: float, iteration: int, rate: float, path: Path | None) -> None:
+    if not math.isfinite(loss):
+        _diverged(f"the loss is {loss}", iteration, rate, path)
+
+
+def _check_weights(model: nn.Module, iteration: int, rate: float, path: Path) -> None:
+    """Before a checkpoint: the loss is that of the weights before the step."""
+    if not all(value.isfinite().all() for value in model.state_dict().values()):
+        _diverged("there are weights that are no numbers", iteration, rate, path)
+
+
+def _diverged(what: str, iteration: int, rate: float, path: Path | None) -> None:
+    kept = f"; the last good checkpoint is {path}" if path is not None else ""
+    raise FloatingPointError(
+        f"{what} at iteration {iteration}, learning rate {rate:.3g}{kept}. Try a tenth of the "
+        "learning rate; if that does not help, look for empty or strange pictures"
+    )

@@ -1,0 +1,67 @@
+"""One confusion matrix over a data set, whole images at a time, by all processes together."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby, islice
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from dlseg.data.transforms import MEAN, STD, to_tensors
+from dlseg.inference.predict import probabilities
+from dlseg.metrics.confusion import ConfusionMatrix
+from dlseg.training.distributed import is_main, processes, rank
+
+
+class Pictures(Dataset):
+    """The pictures `indices` of a data set as tensors: float32 (3, H, W) and int64 (H, W)."""
+
+    def __init__(self, dataset, indices: Sequence[int]):
+        self.dataset, self.indices = dataset, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
+        return to_tensors(*self.dataset[self.indices[item]], MEAN, STD)
+
+
+def evaluate(
+    model: nn.Module,
+    dataset: Dataset,
+    device: torch.device | str = "cpu",
+    batch_size: int = 16,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    workers: int = 0,
+) -> ConfusionMatrix:
+    """The confusion matrix of `model` over `dataset`; shows a progress bar on a terminal.
+
+    model: stays in the mode it was in, and is moved to `device`. batch_size: images of one size
+    that are computed together. scales, flip: see `dlseg.inference.probabilities`.
+    Under torchrun each process takes a share of the images, and all get the whole matrix.
+    """
+    device = torch.device(device)
+    model.to(device)
+    matrix = ConfusionMatrix(dataset.num_classes)
+    pictures = Pictures(dataset, range(rank(), len(dataset), processes()))
+    # disable=None: no bar unless standard error is a terminal
+    hidden = None if is_main() else True
+    with tqdm(total=len(pictures), desc="evaluating", leave=False, disable=hidden) as bar:
+        for images, labels in same_size_batches(pictures, batch_size, workers):
+            scores = probabilities(model, images.to(device), scales, flip)  # (B, C, H, W)
+            matrix.update(labels, scores.argmax(1).cpu())
+            bar.update(len(images))
+    return matrix.reduce()
+
+
+def same_size_batches(
+    pictures: Dataset, batch_size: int, workers: int = 0
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches (B, 3, H, W) and (B, H, W), in order: neighbours of one size, at most batch_size."""
+    loader = DataLoader(pictures, batch_size=None, num_workers=workers)
+    for _, group in groupby(loader, key=lambda picture: picture[1].shape):
+        while batch := list(islice(group, batch_size)):
+            images, labels = zip(*batch, strict=True)
+            yield torch.stack(images), torch.stack(labels)

@@ -1,0 +1,137 @@
+"""Recipes say what is wrong with them; schedules and groups of parameters do what they say."""
+
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from dlseg.training import Recipe, learning_rate, poly, step
+from dlseg.training.optimiser import make_optimiser, prepare_batch_norm, set_learning_rate
+from tests.training.toys import Net, tiny
+
+# The papers' recipes can be written down: v1 section 5, v2 section 4, v3 section 4.1.
+V1 = Recipe(
+    6000,
+    20,
+    learning_rate=0.001,
+    schedule="step",
+    step_size=2000,
+    head_multiplier=10,
+    head_bias_multiplier=20,
+    weight_decay=5e-4,
+    loss="shrunk",
+    crop_size=321,
+    scale=(1, 1),
+)
+V2 = Recipe(
+    20_000,
+    10,
+    2,
+    learning_rate=2.5e-4,
+    head_multiplier=10,
+    freeze_batch_norm=True,
+    loss="shrunk",
+    crop_size=321,
+    scale=(0.5, 1.5),
+)
+V3 = Recipe(
+    30_000,
+    16,
+    learning_rate=0.001,
+    crop_size=513,
+    scale=(0.5, 2.0),
+    freeze_batch_norm=True,
+    bootstrap_classes=(2, 9, 11, 16, 18),
+)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("iterations", 0, "iterations must be an integer >= 1, got 0"),
+        ("batch_size", 2.5, "batch_size must be an integer >= 1"),
+        ("seed", -1, "seed must be an integer >= 0"),
+        ("schedule", "cosine", "schedule must be one of .*poly.*got 'cosine'"),
+        ("loss", "dice", "loss must be one of .*shrunk"),
+        ("learning_rate", float("nan"), "learning_rate must be a number"),
+        ("learning_rate", -0.1, "learning_rate must be a number from 0"),
+        ("momentum", 1.5, "momentum must be a number from 0 to 1"),
+        ("head_bias_multiplier", -2, "head_bias_multiplier"),
+        ("scale", (2.0, 0.5), "scale must be two factors, the smaller first"),
+        ("bootstrap_classes", (1, -3), "label of bootstrap_classes"),
+    ],
+)
+def test_a_senseless_value_is_named(field, value, words):
+    with pytest.raises(ValueError, match=words):
+        Recipe(**{field: value})
+
+
+def test_recipes_are_frozen_and_survive_a_checkpoint():
+    with pytest.raises(AttributeError):
+        V1.seed = 3
+    saved = asdict(V3) | {"scale": [0.5, 2.0], "bootstrap_classes": [2, 9, 11, 16, 18]}
+    assert Recipe(**saved) == V3 != V2
+
+
+def test_shares_of_a_batch():
+    assert V2.share(1) == 10 and tiny(batch_size=8, accumulate=2).share(2) == 4
+    with pytest.raises(ValueError, match="choose a batch_size that is a multiple of 6"):
+        tiny(batch_size=8, accumulate=2).share(3)
+
+
+def test_schedules_against_values_by_hand():
+    rates = [learning_rate(V1, iteration) for iteration in (0, 1999, 2000, 3999, 4000, 5999)]
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5])
+    assert learning_rate(V2, 0) == 2.5e-4
+    # (1/2)^0.9 = 0.535887; at the last of 20000 iterations (1/20000)^0.9 = 1.34609e-4
+    assert learning_rate(V2, 10_000) == pytest.approx(2.5e-4 * 0.535887, rel=1e-6)
+    assert learning_rate(V2, 19_999) == pytest.approx(2.5e-4 * 1.34609e-4, rel=1e-5)
+    assert poly(5, 10, 8.0, power=1) == 4 and poly(5, 10, 8.0, power=3) == 1
+    assert step(7, 8.0, 3, 0.5) == 2
+    assert learning_rate(tiny(schedule="constant"), 9) == 0.05
+
+
+def test_no_rate_outside_the_run():
+    for iteration in (-1, 6000):
+        with pytest.raises(ValueError, match="from 0 to 5999"):
+            learning_rate(V1, iteration)
+
+
+def test_the_head_learns_faster_and_nothing_else_does():
+    model = Net()
+    optimiser = make_optimiser(model, tiny(head_multiplier=10, head_bias_multiplier=20))
+    set_learning_rate(optimiser, 0.5)
+    rates = {p: group["lr"] for group in optimiser.param_groups for p in group["params"]}
+    assert rates.pop(model.classifier.weight) == 5
+    assert rates.pop(model.classifier.bias) == 10
+    assert set(rates) == set(model.backbone.parameters()) and set(rates.values()) == {0.5}
+
+
+def test_one_step_moves_the_head_ten_times_as_far():
+    moved = []
+    for multiplier in (1, 10):
+        model = Net("group")
+        before = model.classifier.weight.detach().clone()
+        recipe = tiny(head_multiplier=multiplier, weight_decay=0)
+        model(torch.ones(1, 3, 8, 8)).square().sum().backward()
+        optimiser = make_optimiser(model, recipe)
+        set_learning_rate(optimiser, 0.05)
+        optimiser.step()
+        moved.append(model.classifier.weight.detach() - before)
+    torch.testing.assert_close(moved[1], 10 * moved[0], rtol=1e-4, atol=1e-6)
+
+
+def test_frozen_batch_norm_is_left_out_and_in_eval_mode():
+    model, recipe = Net(), tiny(freeze_batch_norm=True)
+    learning = [p for g in make_optimiser(model, recipe).param_groups for p in g["params"]]
+    norm = model.backbone.norm
+    assert not {id(p) for p in norm.parameters()} & {id(p) for p in learning}
+    prepare_batch_norm(model, recipe)
+    assert not norm.training and model.training and model.dropout.training
+    prepare_batch_norm(model, tiny(batch_norm_decay=0.9997))
+    assert norm.training and norm.momentum == pytest.approx(0.0003)
+
+
+def test_a_model_without_backbone():
+    with pytest.raises(ValueError, match="Conv2d has no attribute backbone"):
+        make_optimiser(torch.nn.Conv2d(3, 3, 1), tiny())

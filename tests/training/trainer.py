@@ -1,0 +1,56 @@
+"""What the tests run in processes of its own: one to be killed, and two under torchrun.
+
+python trainer.py kill FOLDER
+torchrun --standalone --nproc-per-node=2 trainer.py together FILE
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from dlseg.training import Recipe, evaluate, train
+from dlseg.training.distributed import is_main, process_group
+from tests.training.toys import Blocks, Net, tiny, weights
+
+KILLED = tiny(iterations=24, scale=(0.8, 1.25))
+# Without statistics of a batch, two processes must make the steps of one. Names: norm, loss, maps.
+TOGETHER: dict[str, tuple[Net, Recipe]] = {
+    "group norm": (Net("group"), tiny(iterations=6, batch_size=8)),
+    "frozen batch norm, accumulated": (
+        Net("batch", seed=1),
+        tiny(iterations=6, batch_size=8, accumulate=2, freeze_batch_norm=True),
+    ),
+    "shrunk labels of three maps": (
+        Net("group", maps=3, seed=2),
+        tiny(iterations=6, batch_size=8, loss="shrunk"),
+    ),
+}
+
+
+def killed(folder: str) -> None:
+    """Train, and say after each iteration which one it was."""
+    train(
+        Net(dropout=0.5), Blocks(), KILLED, folder=folder, checkpoint_every=5,
+        watch=lambda iteration, loss, rate: print(iteration, flush=True),
+    )  # fmt: skip
+
+
+def together() -> dict[str, tuple]:
+    """Weights, losses and confusion matrix of each case, by however many processes there are."""
+    results = {}
+    for name, (model, recipe) in TOGETHER.items():
+        history = train(model, Blocks(), recipe)
+        matrix = evaluate(model, Blocks(7), batch_size=2).matrix  # an odd number of pictures
+        results[name] = weights(model), torch.tensor(history.losses), matrix
+    return results
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "kill":
+        killed(sys.argv[2])
+    else:
+        with process_group(torch.device("cpu")):
+            found = together()
+            if is_main():
+                torch.save(found, Path(sys.argv[2]))
