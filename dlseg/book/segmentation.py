@@ -1,0 +1,102 @@
+"""The drawings of chapter 01: labels in colour, a confusion matrix, a network as a funnel."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dlseg.book import svg
+from dlseg.book.picture import Picture, from_svg
+from dlseg.book.style import BLUE, INK, ORANGE, PAPER, SKY
+
+COLUMN, CELL = 190, 34
+
+
+def legend(classes: Sequence[str], palette: np.ndarray, columns: int = 4) -> Picture:
+    """The colour of each class, and of void, as squares with names.
+
+    palette: uint8 (256, 3), whose entry 255 is void.
+    """
+    names = [*classes, "void (255)"]
+    colours = [*palette[: len(classes)], palette[255]]
+    parts = []
+    for number, (name, colour) in enumerate(zip(names, colours, strict=True)):
+        x, y = 10 + number % columns * COLUMN, 8 + number // columns * 28
+        parts.append(svg.rect(x, y, 20, 20, fill=_hex(colour), stroke=INK))
+        parts.append(svg.text(x + 28, y + 15, name))
+    height = 16 + 28 * -(-len(names) // columns)
+    alt = f"The colours of {len(classes)} classes and of void: {', '.join(names)}."
+    return from_svg(svg.document(20 + columns * COLUMN, height, parts), alt)
+
+
+def number_grids(
+    grids: Sequence[np.ndarray], titles: Sequence[str], palette: np.ndarray, alt: str
+) -> Picture:
+    """Label maps side by side, each pixel a coloured square with its label in it.
+
+    grids: integer arrays (H, W) of one shape. palette: uint8 (256, 3).
+    """
+    rows, columns = grids[0].shape
+    parts = []
+    for index, (grid, title) in enumerate(zip(grids, titles, strict=True)):
+        left = 12 + index * (columns * CELL + 36)
+        parts.append(svg.text(left, 20, title))
+        for (row, column), label in np.ndenumerate(grid):
+            x, y = left + column * CELL, 30 + row * CELL
+            fill = _hex(palette[label])
+            parts.append(svg.rect(x, y, CELL, CELL, fill=fill, stroke=PAPER))
+            ink = PAPER if palette[label] @ (0.3, 0.6, 0.1) < 140 else INK
+            middle = x + CELL / 2, y + CELL / 2 + 5
+            parts.append(svg.text(*middle, str(label), anchor="middle", colour=ink))
+    width = 24 + len(grids) * (columns * CELL + 36) - 36
+    return from_svg(svg.document(width, 42 + rows * CELL, parts), alt)
+
+
+def confusion_picture(matrix: np.ndarray, classes: Sequence[str], alt: str) -> Picture:
+    """A confusion matrix, each row as shares of its true class in per cent.
+
+    matrix: counts (C, C), row = true class. A row without pixels stays empty.
+    """
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    left, top, cell = 120, 92, 46
+    parts = [svg.text(10, 20, "rows: the true class; columns: what was predicted; per cent")]
+    for number, name in enumerate(classes):
+        middle = (number + 0.5) * cell
+        parts.append(svg.text(left - 8, top + middle + 5, name, anchor="end"))
+        parts.append(_slanted(left + middle, top - 8, name))
+    for (row, column), share in np.ndenumerate(shares):
+        x, y = left + column * cell, top + row * cell
+        fill = _hex(255 - share * (255 - np.array([0, 114, 178])))  # white to the book's blue
+        parts.append(svg.rect(x, y, cell, cell, fill=fill, stroke=PAPER))
+        ink = PAPER if share > 0.5 else INK
+        place = x + cell / 2, y + cell / 2 + 5
+        parts.append(svg.text(*place, f"{100 * share:.0f}", anchor="middle", colour=ink))
+    size = len(classes) * cell
+    return from_svg(svg.document(left + size + 70, top + size + 12, parts), alt)
+
+
+def funnel(maps: Sequence[tuple[str, int, int]], alt: str) -> Picture:
+    """A network from image to labels: one square per map, as large as the map.
+
+    maps: (name, channels, side in pixels), in the order in which they are computed. Squares of
+    maps smaller than the one before are blue, the others orange.
+    """
+    largest = max(side for _, _, side in maps)
+    step, height = 104, 92
+    parts = []
+    for number, (name, channels, side) in enumerate(maps):
+        drawn = max(4, height * side / largest)
+        x = 12 + number * step
+        grown = number and side > maps[number - 1][2]
+        parts.append(svg.rect(x, 12 + height - drawn, drawn, drawn, fill=ORANGE if grown else SKY,
+                              stroke=INK if grown else BLUE))  # fmt: skip
+        for row, words in enumerate((name, f"{side} x {side}", f"{channels} maps")):
+            parts.append(svg.text(x, height + 32 + 17 * row, words, size=12))
+    return from_svg(svg.document(24 + len(maps) * step, height + 78, parts), alt)
+
+
+def _slanted(x: float, y: float, words: str) -> str:
+    return f'<g transform="translate({x:g} {y:g}) rotate(-40)">{svg.text(0, 0, words)}</g>'
+
+
+def _hex(colour) -> str:
+    return "#" + "".join(f"{round(float(value)):02x}" for value in colour)
