@@ -1,0 +1,72 @@
+"""Floor 4: the fully connected CRF, exact and fast. It knows nothing of models."""
+
+from dlseg.crf.dense import DenseCRF
+from dlseg.crf.drop_in import dense_crf
+from dlseg.crf.energy import (
+    Progress,
+    free_energy,
+    labelling_energy,
+    log_partition,
+    mean_field_progress,
+    pairwise_energy,
+)
+from dlseg.crf.exact import (
+    ExactFilter,
+    attention_filter,
+    exact_matrices,
+    kernel_matrix,
+    mean_field,
+    mean_field_steps,
+    normalise,
+)
+from dlseg.crf.filtering import build_filter
+from dlseg.crf.kernels import (
+    NORMALIZATIONS,
+    Kernel,
+    appearance,
+    compatibility,
+    features,
+    smoothness,
+)
+from dlseg.crf.lattice import Lattice
+from dlseg.crf.presets import PRESETS
+from dlseg.crf.search import V1_RANGES, V2_RANGES, Ranges, Search, Try, iou_score, search_kernels
+from dlseg.crf.spatial import Grid
+from dlseg.crf.unary import unary_from_labels, unary_from_probabilities
+
+__all__ = [
+    "NORMALIZATIONS",
+    "PRESETS",
+    "V1_RANGES",
+    "V2_RANGES",
+    "DenseCRF",
+    "ExactFilter",
+    "Grid",
+    "Kernel",
+    "Lattice",
+    "Progress",
+    "Ranges",
+    "Search",
+    "Try",
+    "appearance",
+    "attention_filter",
+    "build_filter",
+    "compatibility",
+    "dense_crf",
+    "exact_matrices",
+    "features",
+    "free_energy",
+    "iou_score",
+    "kernel_matrix",
+    "labelling_energy",
+    "log_partition",
+    "mean_field",
+    "mean_field_progress",
+    "mean_field_steps",
+    "normalise",
+    "pairwise_energy",
+    "search_kernels",
+    "smoothness",
+    "unary_from_labels",
+    "unary_from_probabilities",
+]

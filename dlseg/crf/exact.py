@@ -1,0 +1,205 @@
+"""The dense CRF by brute force: every pixel is compared with every other one.
+
+`kernel_matrix` writes the N x N matrix down: clear, and for crops of some thousand pixels.
+`attention_filter` never does: a message of mean field is one call of softmax attention, exact, with
+memory for N pixels and time for N^2 pairs. Both are oracles of the lattice.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dlseg.crf.kernels import (
+    NORMALIZATIONS,
+    Kernel,
+    check_classes,
+    check_finite,
+    check_normalization,
+    features,
+    penalty,
+    to_maps,
+    to_pixels,
+)
+
+__all__ = [
+    "NORMALIZATIONS",
+    "ExactFilter",
+    "attention_filter",
+    "exact_matrices",
+    "kernel_matrix",
+    "mean_field",
+    "mean_field_steps",
+    "normalise",
+]
+
+Filter = Callable[[Tensor], Tensor]
+TINY = 1e-20  # pydensecrf adds it to n before it divides
+
+
+def kernel_matrix(features: Tensor) -> Tensor:
+    """K: exp(-|f_i - f_j|^2 / 2) for every pair of pixels.
+
+    features: (B, N, d), each divided by its sigma. Returns: (B, N, N), ones on the diagonal.
+    """
+    distance = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
+    return torch.exp(-distance.square() / 2)
+
+
+def attention_filter(features: Tensor, values: Tensor) -> Tensor:
+    """K values, exactly, by one call of softmax attention; K is never written down.
+
+    -|f_i - f_j|^2 / 2 = f_i f_j - |f_i|^2 / 2 - |f_j|^2 / 2 is a dot product of query and key.
+    Attention divides by the sum of each row; one more key, with logit 0 and therefore exp(0) = 1,
+    carries a column of its own that comes back as 1 / sum, so that the division can be undone.
+    The relative error is about eps |f|^2, f from the mean: 1e-5 for 10 sigmas in float32, so take
+    float64 where the image is more than 100 sigmas wide.
+
+    features: (B, N, d), each divided by its sigma. values: (B, N, C). Returns: (B, N, C).
+    """
+    f = features - features.mean(1, keepdim=True)  # K sees differences only, and small |f| is exact
+    half = f.square().sum(-1, keepdim=True) / 2  # (B, N, 1)
+    one = torch.ones_like(half)
+    query = torch.cat([f, one, -half], -1)  # (B, N, d + 2)
+    key = F.pad(torch.cat([f, -half, one], -1), (0, 0, 0, 1))  # (B, N + 1, d + 2), last logit 0
+    value = F.pad(values, (0, 1, 0, 1))  # (B, N + 1, C + 1)
+    value[:, -1, -1] = 1
+    # The kernels without N^2 memory want one width, those of a GPU a multiple of 4.
+    width = -(-max(query.shape[-1], value.shape[-1]) // 4) * 4
+    query, key, padded = (
+        F.pad(part, (0, width - part.shape[-1]))[:, None] for part in (query, key, value)
+    )
+    out = F.scaled_dot_product_attention(query, key, padded, scale=1.0)[:, 0]  # (B, N, width)
+    channels = values.shape[-1]
+    return out[..., :channels] / out[..., channels : channels + 1]
+
+
+def normalise(matrix: Tensor, how: str = "symmetric", self_term: bool = True) -> Tensor:
+    """K divided by n_i = sum_j k(i, j) in one of four ways; optionally without its diagonal.
+
+    matrix: (B, N, N). how: one of NORMALIZATIONS: "none" K, "before" K D^-1, "after" D^-1 K,
+    "symmetric" D^-1/2 K D^-1/2 with D = diag(n) (pydensecrf's `NormalizationType`).
+    self_term: False sets the diagonal of the result to 0, so that no pixel sends a message to
+    itself (Kraehenbuehl and Koltun 2011, Algorithm 1); n counts the pixel itself all the same.
+    Raises: ValueError for another `how`.
+    """
+    check_normalization(how)
+    n = matrix.sum(-1) + TINY  # (B, N)
+    if how == "symmetric":
+        matrix = n.rsqrt()[:, :, None] * matrix * n.rsqrt()[:, None, :]
+    elif how == "before":
+        matrix = matrix / n[:, None, :]
+    elif how == "after":
+        matrix = matrix / n[:, :, None]
+    return matrix if self_term else matrix - torch.diag_embed(matrix.diagonal(dim1=1, dim2=2))
+
+
+class ExactFilter:
+    """The normalised kernel as a filter, by attention: `filter(values)` and `filter.transpose`.
+
+    features: (B, N, d), each divided by its sigma. Values and results are (B, N, C).
+    normalization, self_term: as for `normalise`. Raises: ValueError for another normalization.
+    """
+
+    def __init__(self, features: Tensor, normalization: str = "symmetric", self_term: bool = True):
+        check_normalization(normalization)
+        self.features, self.self_term = features, self_term
+        n = attention_filter(features, features.new_ones(*features.shape[:2], 1)) + TINY
+        one = torch.ones_like(n)  # (B, N, 1)
+        self.before = {"before": 1 / n, "symmetric": n.rsqrt()}.get(normalization, one)
+        self.after = {"after": 1 / n, "symmetric": n.rsqrt()}.get(normalization, one)
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """The messages (B, N, C) of values (B, N, C)."""
+        return self._filter(self.before, self.after, values)
+
+    def transpose(self, values: Tensor) -> Tensor:
+        """The same with the transposed matrix."""
+        return self._filter(self.after, self.before, values)
+
+    def _filter(self, before: Tensor, after: Tensor, values: Tensor) -> Tensor:
+        messages = after * attention_filter(self.features, before * values)
+        return messages if self.self_term else messages - after * before * values  # k(i, i) = 1
+
+
+def exact_matrices(
+    image: Tensor,
+    kernels: Sequence[Kernel],
+    normalization: str = "symmetric",
+    self_term: bool = True,
+    dtype: torch.dtype | None = None,
+) -> list[Tensor]:
+    """One normalised matrix (B, N, N) per kernel.
+
+    image: as for `features`; normalization, self_term: as for `normalise`; dtype: of the result.
+    """
+    return [
+        normalise(kernel_matrix(features(image, kernel, dtype)), normalization, self_term)
+        for kernel in kernels
+    ]
+
+
+def mean_field_steps(
+    unary: Tensor, filters: Sequence[Filter], weights: Sequence[Tensor], iterations: int = 10
+) -> Iterator[Tensor]:
+    """Q before the first iteration, then after each one.
+
+    Q_i(l) <- softmax_l(-U_i(l) - sum over the kernels of sum_m mu(l, m) (K Q)_i(m)), all pixels at
+    once (Kraehenbuehl and Koltun 2011, Algorithm 1).
+    unary: (B, N, C) energies -log P. filters: one per kernel, from (B, N, C) to the messages
+    (B, N, C), such as an `ExactFilter`, or `matmul` of a matrix. weights: (), (C,) or (C, C) each.
+    Yields: iterations + 1 times (B, N, C), sums of 1 over the labels.
+    """
+    q = (-unary).softmax(-1)  # (B, N, C)
+    yield q
+    for _ in range(iterations):
+        cost = unary
+        for apply, weight in zip(filters, weights, strict=True):
+            cost = cost + penalty(apply(q), weight)
+        q = (-cost).softmax(-1)
+        yield q
+
+
+def mean_field(
+    unary: Tensor,
+    image: Tensor,
+    kernels: Sequence[Kernel],
+    iterations: int = 10,
+    normalization: str = "symmetric",
+    self_term: bool = True,
+) -> Tensor:
+    """Mean field with every pair of pixels; memory for N^2 numbers, so for small images.
+
+    unary: (B, C, H, W) energies -log P, in pixels of the image (B, 3, H, W), see `features`.
+    normalization, self_term: as for `normalise`.
+    Returns: Q, (B, C, H, W), of the unary's dtype.
+    Raises: ValueError for sizes that do not fit, NaN, or what `features` and `normalise` refuse.
+    """
+    check_unary(unary, image, iterations)
+    weights = [kernel.weight_tensor(unary.dtype, unary.device) for kernel in kernels]
+    for weight in weights:
+        check_classes(weight, unary.shape[1])
+    matrices = exact_matrices(image, kernels, normalization, self_term, unary.dtype)
+    filters = [matrix.matmul for matrix in matrices]
+    *_, q = mean_field_steps(to_pixels(unary), filters, weights, iterations)
+    return to_maps(q, tuple(unary.shape[2:]))
+
+
+def check_unary(unary: Tensor, image: Tensor, iterations: int) -> None:
+    """ValueError unless unary (B, C, H, W) is finite, fits the image, and iterations >= 0."""
+    if unary.dim() != 4 or not unary.is_floating_point() or unary.shape[1] < 1:
+        raise ValueError(
+            f"the unary must be floats (B, C, H, W), got {unary.dtype} {tuple(unary.shape)}"
+        )
+    if image.dim() == 4 and (unary.shape[0], *unary.shape[2:]) != (
+        image.shape[0],
+        *image.shape[2:],
+    ):
+        raise ValueError(
+            f"unary and image must have the same batch and size, got {tuple(unary.shape)} and "
+            f"{tuple(image.shape)}; upsample the scores bilinearly to the image's size"
+        )
+    if iterations < 0 or iterations != int(iterations):
+        raise ValueError(f"iterations must be 0 or more, got {iterations}")
+    check_finite("the unary", unary)

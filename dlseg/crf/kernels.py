@@ -1,0 +1,212 @@
+"""What the CRF compares pixels by: position, colour, how far each may differ, how much it counts.
+
+    k(i, j) = exp(-|p_i - p_j|^2 / (2 sxy^2) - |I_i - I_j|^2 / (2 srgb^2))
+
+p: pixels, I: colours in 0..255 (DeepLab v1, Eq. 2; Kraehenbuehl and Koltun 2011, Eq. 3). Divided by
+its sigma, every feature has unit width: k(i, j) = exp(-|f_i - f_j|^2 / 2), f from `features`.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# n_i = sum_j k(i, j), the pixel itself included: how the kernel K is divided by it.
+# none: K; before: K D^-1; after: D^-1 K; symmetric: D^-1/2 K D^-1/2, with D = diag(n).
+NORMALIZATIONS = ("none", "before", "after", "symmetric")
+
+Weight = float | tuple[float, ...] | tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One Gaussian kernel of the pairwise energy, and what it costs to disagree.
+
+    sxy: standard deviation in pixels, one number or (sx, sy), x to the right, y down.
+    srgb: standard deviation of the colours in 0..255, one number, or one per channel of the feature
+    image; None for a kernel of the position alone.
+    weight: a number (Potts: the penalty of two different labels), one number per class (Potts: what
+    two pixels of that class gain by agreeing), or a matrix [l][m] (the penalty of l beside m).
+    Arrays and tensors are taken too, and kept as tuples.
+    Raises: ValueError for a sigma that is not positive, or a weight of another form.
+    """
+
+    sxy: float | tuple[float, float]
+    srgb: float | tuple[float, ...] | None = None
+    weight: Weight = 1.0
+
+    def __post_init__(self):
+        object.__setattr__(self, "sxy", _sigma("sxy", self.sxy))
+        if isinstance(self.sxy, tuple) and len(self.sxy) != 2:
+            raise ValueError(f"sxy must be one number or (sx, sy), got {self.sxy}")
+        if self.srgb is not None:
+            object.__setattr__(self, "srgb", _sigma("srgb", self.srgb))
+        object.__setattr__(self, "weight", _weight(self.weight))
+
+    def weight_tensor(self, dtype=torch.float32, device=None) -> Tensor:
+        """The weight as a tensor of shape (), (C,) or (C, C)."""
+        return torch.tensor(self.weight, dtype=dtype, device=device)
+
+
+def appearance(sxy=80, srgb=13, weight=10) -> Kernel:
+    """Kernel of position and colour: near pixels of one colour like one label (v1, Eq. 2, first).
+
+    Arguments as for `Kernel`; the defaults are those of pydensecrf's example.
+    """
+    return Kernel(sxy, srgb, weight)
+
+
+def smoothness(sxy=3, weight=3) -> Kernel:
+    """Kernel of the position alone: it removes small islands (v1, Eq. 2, second).
+
+    Arguments as for `Kernel`; the defaults are those of pydensecrf's example.
+    """
+    return Kernel(sxy, None, weight)
+
+
+def features(image: Tensor, kernel: Kernel, dtype: torch.dtype | None = None) -> Tensor:
+    """What `kernel` compares, each feature divided by its sigma.
+
+    image: (B, 3, H, W) uint8, or floats in 0..255, or any feature image (B, F, H, W).
+    dtype: of the result; by default the image's, float32 for an image of integers.
+    Returns: (B, N, d), N = H W pixels row by row, d = 2 (x, y), and F more if the kernel has srgb.
+    Raises: ValueError for another shape, NaN, colours out of range (see `check_image_range`), or a
+    number of sigmas that is not the number of channels.
+    """
+    check_image(image)
+    dtype = dtype or (image.dtype if image.is_floating_point() else torch.float32)
+    batch, _, height, width = image.shape
+    sx, sy = kernel.sxy if isinstance(kernel.sxy, tuple) else (kernel.sxy, kernel.sxy)
+    x = torch.arange(width, dtype=dtype, device=image.device) / sx
+    y = torch.arange(height, dtype=dtype, device=image.device) / sy
+    grid = torch.stack([x.expand(height, width), y[:, None].expand(height, width)])  # (2, H, W)
+    parts = [grid.expand(batch, 2, height, width)]
+    if kernel.srgb is not None:
+        parts.append(image.to(dtype) / _channel_sigmas(image, kernel.srgb, dtype))
+    return to_pixels(torch.cat(parts, 1))  # (B, N, d)
+
+
+def check_image(image: Tensor) -> None:
+    """ValueError unless `image` is (B, F, H, W) with at least one pixel, and finite."""
+    if image.dim() != 4 or 0 in image.shape:
+        raise ValueError(
+            f"the image must be (B, 3, H, W) or a feature image (B, F, H, W), "
+            f"got {tuple(image.shape)}; a single image needs image[None]"
+        )
+    check_finite("the image", image)
+
+
+def check_image_range(image: Tensor) -> None:
+    """ValueError unless a float image with three channels has colours in 0..255.
+
+    One whose largest value is above 0 and at most 1 is refused: it was meant as 0..1, and all its
+    colours would look alike to a kernel with srgb = 13.
+    """
+    if image.shape[1] != 3 or not image.is_floating_point():
+        return
+    low, high = image.min().item(), image.max().item()
+    if low < 0 or high > 255 or 0 < high <= 1:
+        raise ValueError(
+            f"colours must lie in 0..255, got {low:g}..{high:g}: give the image as uint8, or "
+            "multiply it by 255 if it is in 0..1, or undo its normalisation; for three features "
+            "that are no colours give srgb as one number per channel"
+        )
+
+
+def check_finite(name: str, values: Tensor) -> None:
+    """ValueError that names `name` if a value is NaN or infinite."""
+    if not values.is_floating_point() or torch.isfinite(values.sum()):
+        return  # the sum shows whether there is one, and is quicker than to look at each
+    if not torch.isfinite(values).all():
+        count = int((~torch.isfinite(values)).sum())
+        raise ValueError(f"{name} must be finite, got {count} values that are NaN or infinite")
+
+
+def check_normalization(how: str) -> None:
+    """ValueError unless `how` is one of NORMALIZATIONS."""
+    if how not in NORMALIZATIONS:
+        raise ValueError(f"normalization must be one of {', '.join(NORMALIZATIONS)}, got {how!r}")
+
+
+def to_pixels(maps: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, N, C), N = H W pixels row by row."""
+    return maps.flatten(2).mT
+
+
+def to_maps(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, N, C) -> (B, C, H, W), size = (H, W); undoes `to_pixels`."""
+    return pixels.mT.unflatten(2, size)
+
+
+def penalty(messages: Tensor, weight: Tensor) -> Tensor:
+    """What each label costs, given the messages: the compatibility transform.
+
+    messages: (..., C), the filtered Q. weight: (), (C,) or (C, C), as `Kernel.weight` says.
+    Returns: (..., C). Potts is computed as a gain -w (K Q)(l): it differs from the penalty
+    w (n - (K Q)(l)) by the same w n for every label, which the softmax does not see.
+    """
+    return messages @ weight.mT if weight.dim() == 2 else -weight * messages
+
+
+def compatibility(weight: Tensor, num_classes: int) -> Tensor:
+    """The matrix mu (C, C) of a weight: Potts w (1 - I), -diag(w) per class, or the matrix itself.
+
+    Raises: ValueError if the weight has another number of classes.
+    """
+    check_classes(weight, num_classes)
+    identity = torch.eye(num_classes, dtype=weight.dtype, device=weight.device)
+    if weight.dim() == 2:
+        return weight
+    return -weight * identity if weight.dim() == 1 else weight * (1 - identity)
+
+
+def check_classes(weight: Tensor, num_classes: int) -> None:
+    """ValueError unless a weight per class or per pair of classes has `num_classes` of them."""
+    if weight.dim() and weight.shape[0] != num_classes:
+        raise ValueError(
+            f"a kernel's weight has {weight.shape[0]} classes, the unary has {num_classes}"
+        )
+
+
+def _channel_sigmas(image: Tensor, srgb, dtype: torch.dtype) -> Tensor:
+    """(F, 1, 1) or (1, 1, 1), after a look at the image's channels."""
+    if not isinstance(srgb, tuple):
+        # One sigma per channel says that the caller knows what the channels are.
+        check_image_range(image)
+    elif len(srgb) != image.shape[1]:
+        raise ValueError(f"srgb has {len(srgb)} numbers, the image {image.shape[1]} channels")
+    return torch.tensor(srgb, dtype=dtype, device=image.device).reshape(-1, 1, 1)
+
+
+def _plain(name: str, value) -> float | tuple:
+    """Numbers, arrays and tensors of at most two axes as floats in tuples."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, list | tuple):
+        return tuple(_plain(name, part) for part in value)
+    if isinstance(value, str | bytes) or not hasattr(value, "__float__"):
+        raise ValueError(f"{name} must be made of numbers, got {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value}")
+    return float(value)
+
+
+def _sigma(name: str, value) -> float | tuple[float, ...]:
+    plain = _plain(name, value)
+    numbers = plain if isinstance(plain, tuple) else (plain,)
+    if not numbers or any(isinstance(number, tuple) or number <= 0 for number in numbers):
+        raise ValueError(f"{name} must be above 0, one number or one per axis, got {plain}")
+    return plain
+
+
+def _weight(value) -> Weight:
+    plain = _plain("weight", value)
+    if not isinstance(plain, tuple):
+        return plain
+    rows = {len(row) if isinstance(row, tuple) else 0 for row in plain}
+    if not plain or rows - {0, len(plain)} or len(rows) != 1:
+        raise ValueError(
+            "weight must be a number, one number per class, or a square matrix of them, "
+            f"got {plain}"
+        )
+    return plain

@@ -1,0 +1,73 @@
+"""The unary energy U = -log P from what people have: probabilities, or labels they half trust."""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def unary_from_probabilities(probabilities: Tensor, clip: float = 1e-5) -> Tensor:
+    """-log P, with P kept above `clip` so that no label is ruled out for ever.
+
+    probabilities: (..., C, H, W), the softmax of a network, sums of 1 over C.
+    clip: as in pydensecrf's `unary_from_softmax`. Returns: (..., C, H, W), values 0..-log(clip).
+    Raises: ValueError for other shapes, integers, values outside 0..1, or sums that are not 1.
+    """
+    p = probabilities
+    if p.dim() < 3 or not p.is_floating_point():
+        raise ValueError(f"probabilities must be floats (..., C, H, W), got {p.dtype} {_shape(p)}")
+    if not 0 < clip < 1:
+        raise ValueError(f"clip must lie between 0 and 1, got {clip}")
+    if not ((p >= 0) & (p <= 1 + 1e-4)).all():  # false for NaN too
+        raise ValueError("probabilities must lie in 0..1; for logits take the softmax first")
+    worst = (p.sum(-3) - 1).abs().max().item() if p.numel() else 0.0
+    if worst > 1e-2:  # half precision sums to 1 within about 0.005
+        raise ValueError(
+            f"probabilities must sum to 1 over axis -3 of {_shape(p)}, "
+            f"they miss it by {worst:.3g}; the classes must be there, after a softmax"
+        )
+    return -p.clamp(clip, 1).log()
+
+
+def unary_from_labels(
+    labels: Tensor, num_classes: int, confidence: float = 0.7, ignore_index: int | None = 255
+) -> Tensor:
+    """-log P where P gives the label of each pixel `confidence`, and the others equal shares.
+
+    labels: (..., H, W) integers 0..num_classes-1, or `ignore_index`, where P = 1 / num_classes.
+    confidence: above 1 / num_classes and below 1 (pydensecrf's `gt_prob`).
+    ignore_index: None if there is no such label; it may be one of the classes (pydensecrf's
+    `zero_unsure` is ignore_index = 0).
+    Returns: (..., num_classes, H, W) float32. Raises: ValueError for anything else.
+    """
+    if labels.dim() < 2 or labels.is_floating_point():
+        raise ValueError(
+            f"labels must be integers (..., H, W), got {labels.dtype} {_shape(labels)}"
+        )
+    if num_classes < 2:
+        raise ValueError(f"num_classes must be 2 or more, got {num_classes}")
+    if not 1 / num_classes < confidence < 1:
+        raise ValueError(
+            f"confidence must lie above 1/{num_classes} (which says nothing) and below 1 (which "
+            f"nothing can change), got {confidence}"
+        )
+    labels = labels.long()
+    unsure = labels == ignore_index if ignore_index is not None else labels < labels
+    _check_labels(labels[~unsure], num_classes, ignore_index)
+    classes = torch.arange(num_classes, device=labels.device)[:, None, None]
+    other = -math.log((1 - confidence) / (num_classes - 1))
+    unary = torch.where(labels.unsqueeze(-3) == classes, -math.log(confidence), other)
+    return torch.where(unsure.unsqueeze(-3), math.log(num_classes), unary)  # (..., C, H, W)
+
+
+def _check_labels(labels: Tensor, num_classes: int, ignore_index: int | None) -> None:
+    wrong = labels[(labels < 0) | (labels >= num_classes)].unique().tolist()
+    if wrong:
+        raise ValueError(
+            f"labels must lie in 0..{num_classes - 1} or be ignore_index = {ignore_index}, "
+            f"got {', '.join(map(str, wrong[:5]))}"
+        )
+
+
+def _shape(tensor: Tensor) -> str:
+    return str(tuple(tensor.shape))
