@@ -5,6 +5,7 @@
 #   make site                 the static site, in build/site/html
 #   make test-browser         a real browser on JupyterLab and on the site
 #   make bench                benchmarks against peers
+#   make pydensecrf           build the peer of the CRF's tests and benchmark
 PYTHON ?= python3
 PORT ?= 8888
 DEVICE ?= auto
@@ -14,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: read test lint test-package test-chapters run site test-browser tools parity bench clean
+.PHONY: read test lint test-package test-chapters run site test-browser tools parity pydensecrf bench clean
 
 read: $(VENV)/.read
 	$(BIN)/dlseg read --port $(PORT)
@@ -46,6 +47,24 @@ tools: $(VENV)/.test $(VENV)/.site $(VENV)/.browser
 # Peers of the parity tests, without their requirements: those would replace this torch.
 parity: $(VENV)/.read
 	$(PIP) --no-deps torchvision timm pyyaml segmentation-models-pytorch
+
+# The CRF that DeepLab's users had, as a peer; needs a C++ compiler. Its package carries C++ that an
+# old Cython made and that no longer compiles: without it, Cython makes it again.
+pydensecrf: $(VENV)/.pydensecrf
+
+$(VENV)/.pydensecrf: Makefile | $(VENV)/.read
+	rm -rf build/pydensecrf && mkdir -p build/pydensecrf
+	$(PYTHON) -m venv build/pydensecrf/env
+	build/pydensecrf/env/bin/python -m pip install --quiet 'cython==0.29.37' 'setuptools==75.8.0' wheel
+	build/pydensecrf/env/bin/python -m pip download --quiet --no-deps --no-build-isolation \
+		--no-binary :all: -d build/pydensecrf pydensecrf==1.0rc3
+	tar -xzf build/pydensecrf/pydensecrf-1.0rc3.tar.gz -C build/pydensecrf
+	rm build/pydensecrf/pydensecrf-1.0rc3/pydensecrf/densecrf.cpp \
+		build/pydensecrf/pydensecrf-1.0rc3/pydensecrf/eigen.cpp
+	build/pydensecrf/env/bin/python -m pip wheel --quiet --no-deps --no-build-isolation \
+		-w build/pydensecrf build/pydensecrf/pydensecrf-1.0rc3
+	$(PIP) --no-deps build/pydensecrf/pydensecrf-1.0rc3-*.whl
+	touch $@
 
 bench: $(VENV)/.test
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done

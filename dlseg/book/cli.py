@@ -8,11 +8,12 @@ import sys
 from collections.abc import Sequence
 
 from dlseg import __version__
+from dlseg.book import crf_command, predict_command, train_command
 from dlseg.book.command import CommandError, need, use_device
 from dlseg.book.manifest import Book, Chapter, ManifestError, chapter_table, read_book
 
 # Commands with a module of their own; each has `add(commands)`.
-COMMANDS = ()
+COMMANDS = (train_command, predict_command, crf_command)
 
 
 def _chosen(book: Book, names: Sequence[str]) -> list[Chapter]:
@@ -101,13 +102,28 @@ def site(arguments: argparse.Namespace) -> int:
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Say what this machine has, what is missing, and the fix; exit code 1 if reading fails."""
+    """Say what is missing on this machine or wrong in a folder of data; exit code 1 if anything."""
     need("packaging", "read")
     from dlseg.book.doctor import examine
 
+    if arguments.data is not None:
+        return _doctor_data(arguments.data)
     findings = examine()
     print(*findings, sep="\n")
     return int(any(finding.good is False for finding in findings))
+
+
+def _doctor_data(folder: str) -> int:
+    need("PIL", "read")
+    from dlseg.book.doctor import examine_data
+    from dlseg.data.files import DataError
+
+    try:
+        report, good = examine_data(folder)
+    except DataError as error:
+        raise CommandError(str(error)) from error
+    print(report)
+    return int(not good)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -128,6 +144,9 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("run", "test"):
         choices[name].add_argument("chapters", nargs="*", help="02 or its name; default: all")
         choices[name].add_argument("--device", choices=("auto", "cpu", "cuda", "mps"))
+    choices["doctor"].add_argument(
+        "--data", metavar="DIR", help="check the Pascal VOC or Cityscapes in DIR instead"
+    )
     for module in COMMANDS:
         module.add(commands)
     choices["site"].add_argument("--out", help="folder of the pages; default: build/site/html")
