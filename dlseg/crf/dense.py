@@ -23,7 +23,8 @@ class DenseCRF(nn.Module):
     kernels: one or more `Kernel`; their weights become the parameters `weights`, in this order.
     iterations: of mean field. normalization, self_term: of the kernels, see `Filter`.
     inputs: what the unary is, "logits" or "probabilities".
-    method: "lattice" (fast) or "exact" (all pairs of pixels, for small images).
+    method: "lattice" (fast), "bridged" (for an srgb of 5 or less: nearer to the truth, and slower),
+    or "exact" (all pairs of pixels, for small images).
     trim: labels that are improbable everywhere send no messages, as long as that is proved to
     move at most `trim` of Q in one iteration (see `ProductUpdate`); 0 keeps all labels.
     Raises: ValueError for no kernel, or another normalization, inputs, method or number.

@@ -15,6 +15,7 @@ from torch import Tensor
 from dlseg.crf.simplex import BLOCK, axes, barycentric, locate
 
 MAX_FEATURES = 8
+SPARE = 3  # vertices are at most one step away from q, bridges two, neighbours three
 KEY_BITS = 61  # of 64: one for the sign, two for `neighbours`
 
 
@@ -49,7 +50,7 @@ def sorted_entries(features: Tensor, names: Sequence[str]) -> tuple[Entries, Ten
     corner, order, low, high = locate(features.permute(2, 0, 1).reshape(d, n))
     strides, image = key_strides(low, high)
     check_range(features, names, max(map(abs, low + high)), batch * image)
-    lowest = sum(stride * (bottom - 2) for stride, bottom in zip(strides, low, strict=False))
+    lowest = sum(stride * (bottom - SPARE) for stride, bottom in zip(strides, low, strict=False))
     # Where there is room, an entry's number is in its key's low bits and is sorted with it.
     pixel_bits = (n - 1).bit_length()
     bits = pixel_bits + d.bit_length()
@@ -75,10 +76,10 @@ def sorted_entries(features: Tensor, names: Sequence[str]) -> tuple[Entries, Ten
 def key_strides(low: list[int], high: list[int]) -> tuple[list[int], int]:
     """Steps of the key along the d + 1 axes, and the number of different keys of one image.
 
-    A key is a number with d digits v_j - v_d, each with two values to spare at both ends, for the
-    vertices and for their neighbours. low, high: ranges of q_j - q_d, see `locate`.
+    A key is a number with d digits v_j - v_d, each with SPARE values more at both ends.
+    low, high: ranges of q_j - q_d, see `locate`.
     """
-    extents = [top - bottom + 5 for bottom, top in zip(low, high, strict=True)]
+    extents = [top - bottom + 1 + 2 * SPARE for bottom, top in zip(low, high, strict=True)]
     strides = [math.prod(extents[j + 1 :]) for j in range(len(extents))]
     return [*strides, -sum(strides)], math.prod(extents)
 
@@ -130,9 +131,9 @@ def sort_plain(keys: Tensor) -> Entries:
     return Entries(key, pixel.int(), pixel * len(keys) + entry // keys.shape[1])
 
 
-def merge(a: Tensor, b: Tensor) -> Tensor:
-    """The numbers of two sorted lists as one; NumPy's stable sort sees that there are two."""
-    both = torch.cat([a, b])
+def merge(*parts: Tensor) -> Tensor:
+    """The numbers of some sorted lists as one; NumPy's stable sort sees that they are sorted."""
+    both = torch.cat(parts)
     if not both.is_cpu:
         return both.sort().values
     both.numpy().sort(kind="stable")

@@ -15,7 +15,7 @@ from dlseg.crf.kernels import Kernel, check_image, check_normalization, features
 from dlseg.crf.lattice import Lattice
 from dlseg.crf.spatial import Grid
 
-METHODS = ("lattice", "exact")
+METHODS = ("lattice", "bridged", "exact")
 
 
 class Operator(Protocol):
@@ -103,7 +103,8 @@ def build_filter(
     image: (B, 3, H, W) uint8, or floats in 0..255, or any feature image (B, F, H, W).
     normalization, self_term: as for `Filter`. dtype: of values and messages.
     method: "lattice" is fast; it takes the permutohedral lattice for kernels of the colour and the
-    grid for those of the position alone. "exact" compares all pairs of pixels.
+    grid for those of the position alone. "bridged" is slower and nearer to the truth where srgb is
+    small, see `Lattice`. "exact" compares all pairs of pixels.
     Raises: ValueError for another method or normalization, or what `features` and `Lattice` refuse.
     """
     if method not in METHODS:
@@ -117,6 +118,6 @@ def build_filter(
         operator = Grid(batch, (height, width), sigma, dtype, image.device)
     else:
         names = ["sxy (x)", "sxy (y)", *(f"srgb (channel {c})" for c in range(image.shape[1]))]
-        operator = Lattice(features(image, kernel, dtype), names)
+        operator = Lattice(features(image, kernel, dtype), names, bridges=method == "bridged")
     ones = torch.ones(batch, height * width, 1, dtype=dtype, device=image.device)
     return Filter(operator, ones, normalization, self_term)

@@ -26,6 +26,8 @@ class Lattice:
     features: (B, N, d), d in 1..8, each divided by its sigma, float32 or float64. The number of the
     image is part of a vertex's key: a batch gives what its images give one by one.
     names: what an error calls each feature.
+    bridges: also make the vertices that no pixel touches but at least three vertices border on. The
+    blur loses less where pixels are sparse (a small sigma of the colour), and takes longer.
     Values and results of a call and of `transpose` are (B, N, C), of the features' dtype.
     `size`: number of vertices.
     K is not quite symmetric: where vertices are missing, the blur depends on the order of the axes.
@@ -33,7 +35,7 @@ class Lattice:
     Raises: ValueError for another shape or dtype, or features that run over too many sigmas.
     """
 
-    def __init__(self, features: Tensor, names: Sequence[str] | None = None):
+    def __init__(self, features: Tensor, names: Sequence[str] | None = None, bridges: bool = False):
         check_features(features)
         d = features.shape[2]
         names = names or [f"feature {j}" for j in range(d)]
@@ -42,11 +44,19 @@ class Lattice:
         torch.ne(entries.key[1:], entries.key[:-1], out=first[1:])
         starts = where_true(first)  # (M,)
         vertex = first.cumsum(0, dtype=torch.int32).sub_(1)  # (N (d + 1),)
-        slots = torch.empty_like(vertex).scatter_(0, entries.place.long(), vertex)
-        self.size = len(starts)
         keys = entries.key.index_select(0, starts)
+        starts = F.pad(starts, (0, 1), value=len(vertex))
+        if bridges:
+            present, keys = keys, merge(keys, bridge_keys(keys, strides))
+            rank = torch.searchsorted(keys, present)
+            vertex = rank.int().index_select(0, vertex)
+            starts = starts[
+                torch.searchsorted(rank, torch.arange(len(keys) + 1, device=rank.device))
+            ]
+        self.size = len(keys)
         # Row M is empty: it stands for every vertex that is missing, and stays 0.
-        starts = F.pad(starts.int(), (0, 2), value=len(vertex))  # (M + 2,)
+        starts = F.pad(starts.int(), (0, 1), value=len(vertex))  # (M + 2,)
+        slots = torch.empty_like(vertex).scatter_(0, entries.place.long(), vertex)
         taps = weights.new_tensor([1, 0.5, 0.5]).repeat(self.size + 1, 1)
         self.splat = Rows(entries.pixel, starts, weights.view(-1).index_select(0, entries.place))
         self.blurs = [equal_rows(neighbours(keys, stride), taps) for stride in strides]
@@ -99,3 +109,15 @@ def neighbours(keys: Tensor, stride: int) -> Tensor:
     table[1].scatter_(0, below.long(), above)
     table[2].scatter_(0, above.long(), below)
     return torch.stack(table, 1)
+
+
+def bridge_keys(keys: Tensor, strides: Sequence[int], least: int = 3) -> Tensor:
+    """Keys of the missing vertices that have `least` neighbours, sorted.
+
+    keys: (M,) sorted; strides: one per axis.
+    """
+    near = merge(*(keys + sign * stride for stride in strides for sign in (1, -1)))
+    often = near[least - 1 :][near[least - 1 :] == near[: len(near) - least + 1]]
+    often = often.unique_consecutive()
+    place = torch.searchsorted(keys, often).clamp_(max=len(keys) - 1)
+    return often[keys.index_select(0, place) != often]

@@ -78,7 +78,7 @@ def test_an_image_with_gradient_gives_none_to_it():
 
 def test_clear_errors():
     _, image = random_case()
-    with pytest.raises(ValueError, match="method must be one of lattice, exact, got 'gpu'"):
+    with pytest.raises(ValueError, match=r"method must be one of lattice, .*, got 'gpu'"):
         build_filter(image, KERNELS["appearance"], method="gpu")
     for method in METHODS:
         with pytest.raises(ValueError, match="normalization must be one of"):

@@ -7,7 +7,7 @@ import torch
 
 from dlseg.crf import entries
 from dlseg.crf.exact import kernel_matrix
-from dlseg.crf.lattice import Lattice, neighbours
+from dlseg.crf.lattice import Lattice, bridge_keys, neighbours
 from dlseg.crf.simplex import axes, barycentric, elevate, locate
 
 DIMENSIONS = range(1, 9)
@@ -83,9 +83,10 @@ def test_near_the_exact_filter_where_pixels_are_dense(d):
     assert (found - expected).norm() < 0.05 * expected.norm()
 
 
+@pytest.mark.parametrize("bridges", [False, True])
 @pytest.mark.parametrize("d", DIMENSIONS)
-def test_transpose_is_the_transposed_matrix(d):
-    lattice = Lattice(cloud(2, 30, d))
+def test_transpose_is_the_transposed_matrix(d, bridges):
+    lattice = Lattice(cloud(2, 30, d), bridges=bridges)
     transposed = lattice.transpose(torch.eye(30, dtype=torch.float64).expand(2, 30, 30))
     torch.testing.assert_close(matrix_of(lattice, 2, 30).mT, transposed)
 
@@ -96,10 +97,11 @@ def test_the_matrix_is_not_symmetric():
     assert matrix.min() >= 0
 
 
+@pytest.mark.parametrize("bridges", [False, True])
 @pytest.mark.parametrize("normalised", [False, True])
 @pytest.mark.parametrize("d", DIMENSIONS)
-def test_the_diagonal_is_that_of_the_matrix(d, normalised):
-    lattice = Lattice(cloud(2, 25, d, seed=d))
+def test_the_diagonal_is_that_of_the_matrix(d, normalised, bridges):
+    lattice = Lattice(cloud(2, 25, d, seed=d), bridges=bridges)
     if normalised:
         lattice.normalise()
     diagonal = matrix_of(lattice, 2, 25).diagonal(dim1=1, dim2=2)
@@ -172,6 +174,37 @@ def test_neighbours_against_a_search_by_hand():
             expected = [row, known.get(key + stride, size), known.get(key - stride, size)]
             assert table[row] == expected
         assert table[size] == [size] * 3
+
+
+def test_bridges_are_missing_vertices_with_three_neighbours():
+    lattice, bridged = (Lattice(cloud(1, 60, 3), bridges=bridges) for bridges in (False, True))
+    entered, _, strides = entries.sorted_entries(cloud(1, 60, 3), ["x", "y", "z"])
+    keys = entered.key.unique()
+    present = set(keys.tolist())
+    steps = [sign * stride for stride in strides for sign in (1, -1)]
+    around = {key + step for key in present for step in steps} - present
+    expected = [key for key in around if sum(key - step in present for step in steps) >= 3]
+    assert bridge_keys(keys, strides).tolist() == sorted(expected)
+    assert bridged.size == lattice.size + len(expected) > lattice.size
+
+
+def test_bridges_bring_sparse_points_nearer_to_the_exact_filter():
+    points = cloud(1, 400, 5, width=4)
+    values = torch.ones(1, 400, 1, dtype=torch.float64)
+    exact = kernel_matrix(points) @ values
+    plain, bridged = ((Lattice(points, bridges=b)(values) - exact).norm() for b in (False, True))
+    assert bridged < 0.7 * plain
+
+
+def test_bridges_do_not_change_a_dense_lattice_much():
+    line = torch.linspace(0, 3, 20, dtype=torch.float64)
+    points = torch.cartesian_prod(line, line)[None]
+    values = cloud(1, 400, 2)
+    plain, bridged = (Lattice(points, bridges=b) for b in (False, True))
+    inside = (points - 1.5).abs().amax(-1)[0] < 0.5
+    torch.testing.assert_close(
+        plain(values)[:, inside], bridged(values)[:, inside], rtol=2e-2, atol=0
+    )
 
 
 @pytest.mark.parametrize(
