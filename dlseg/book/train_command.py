@@ -1,6 +1,7 @@
 """`dlseg train` and `dlseg evaluate`: a network on the teaching data, Pascal VOC or Cityscapes.
 
 dlseg train                                    the teaching data, about a minute
+dlseg train --network deeplabv3plus-resnet18 --output-stride 16; dlseg evaluate --output-stride 8
 dlseg train --data voc:VOCdevkit/VOC2012 --split trainaug --weights imagenet
 torchrun --nproc-per-node=4 -m dlseg train --data cityscapes:DIR
 """
@@ -18,16 +19,22 @@ RUNS = Path("runs")
 OPTIONS = {
     "data": (str, "scenes (the default), voc:DIR or cityscapes:DIR"),
     "split": (str, "pictures to train on, such as trainaug; default: train"),
-    "network": (str, "such as fcn-resnet18, fcn-mobilenetv2"),
-    "output_stride": (int, "8, 16 or 32"),
+    "network": (
+        str,
+        "a family and a backbone, such as fcn-resnet18, deeplabv1-vgg16_bn, deeplabv3plus-resnet50 "
+        "(a wrong name is answered by all there are); vgg16 should start from imagenet, vgg16_bn "
+        "learns from random weights too",
+    ),
+    "output_stride": (int, "8, 16 or 32; DeepLab v1 and v2 have 8 alone"),
     "width": (float, "factor on the channels of the network"),
     "weights": (str, "to start from: imagenet (the backbone's), or a checkpoint"),
     "iterations": (int, "steps of the optimiser"),
     "batch_size": (int, "pictures in a step, over all processes"),
     "accumulate": (int, "parts a batch is computed in, to save memory"),
+    "optimiser": (str, "sgd (the default) or adamw, which needs a --learning-rate of its own"),
     "learning_rate": (float, "of the backbone, at the first step"),
     "schedule": (str, "poly, step or constant"),
-    "loss": (str, "upsampled (logits) or shrunk (labels)"),
+    "loss": (str, "upsampled (logits) or shrunk (labels), as DeepLab v1 and v2 were trained"),
     "crop_size": (int, "pixels"),
     "seed": (int, "of first weights, order, augmentation and dropout"),
 }
@@ -71,7 +78,13 @@ def train(arguments: argparse.Namespace) -> int:
         names = (*OPTIONS, "freeze_batch_norm")
         options = {name: getattr(arguments, name) for name in names}
         if not arguments.resume:
-            job = default_job(arguments.data or "scenes").changed(options)
+            job = default_job(arguments.data or "scenes")
+            if arguments.optimiser == "adamw" and arguments.learning_rate is None:
+                raise CommandError(
+                    "adamw needs a --learning-rate of its own, about a thirtieth of sgd's; "
+                    f"sgd's is {job.recipe.learning_rate:g} on these data"
+                )
+            job = job.changed(options)
             # Only one process chooses a folder; the others write nothing.
             folder = arguments.out or (new_run() if is_main() else None)
         elif given := [name for name in names if options[name] is not None]:

@@ -19,10 +19,17 @@ class ScoreMaps(nn.Module):
 
     loss: "upsampled": one map, the model's logits at the size of the image. "shrunk": the model's
     `scores`, coarse as they are, one map or several (multi-scale training).
+    Raises ValueError for a model with an auxiliary head, of which neither has a map: it would
+    stay as it is.
     """
 
     def __init__(self, model: nn.Module, loss: str):
         super().__init__()
+        if getattr(model, "aux_classifier", None) is not None:
+            raise ValueError(
+                "the auxiliary head of this model would not be trained: no paper of DeepLab has "
+                "one. Build the model with aux=False, or write a loop of your own with `with_aux`"
+            )
         self.model = model
         self.upsampled = loss == "upsampled"
 

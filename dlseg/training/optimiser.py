@@ -7,8 +7,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from dlseg.training.recipe import Recipe
 
 
-def make_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """Stochastic gradient descent on what `recipe` lets learn.
+def make_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The optimiser of `recipe` on what it lets learn.
 
     model: its attribute `backbone` holds the backbone; every other parameter is the head's.
     Each group of parameters has a "multiplier" of the learning rate, see `set_learning_rate`.
@@ -17,16 +17,16 @@ def make_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
     slow, head = recipe.head_multiplier, recipe.head_bias_multiplier
     multipliers = {"backbone": 1.0, "head": slow, "head bias": slow if head is None else head}
     groups = parameter_groups(model, recipe.freeze_batch_norm)
-    return torch.optim.SGD(
-        [
-            {"params": parameters, "multiplier": multipliers[name], "name": name}
-            for name, parameters in groups.items()
-            if parameters
-        ],
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
+    learning = [
+        {"params": parameters, "multiplier": multipliers[name], "name": name}
+        for name, parameters in groups.items()
+        if parameters
+    ]
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    if recipe.optimiser == "adamw":
+        betas = (recipe.momentum, 0.999)
+        return torch.optim.AdamW(learning, lr=rate, betas=betas, weight_decay=decay)
+    return torch.optim.SGD(learning, lr=rate, momentum=recipe.momentum, weight_decay=decay)
 
 
 def parameter_groups(model: nn.Module, freeze_batch_norm: bool) -> dict[str, list[nn.Parameter]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from dlseg.arithmetic.layer import check_integer
 
+OPTIMISERS = ("sgd", "adamw")
 SCHEDULES = ("poly", "step", "constant")
 LOSSES = ("upsampled", "shrunk")
 
@@ -24,7 +25,12 @@ class Recipe:
     Rate. learning_rate: of the backbone; `schedule`: "poly", "step" or "constant", see
     `dlseg.training.schedule`; power is poly's, step_size (iterations) and step_factor are step's.
     head_multiplier: the head learns so many times faster; head_bias_multiplier: its biases, as its
-    weights if None. momentum, weight_decay: of stochastic gradient descent, L2, on all parameters.
+    weights if None.
+
+    Step. optimiser: "sgd", stochastic gradient descent, as in the papers; momentum, weight_decay
+    (L2, on all parameters) are its. "adamw" (Loshchilov and Hutter 2019) learns faster where a
+    network has a minute and random weights, at rates about thirty times smaller; momentum is its
+    first beta, the second is 0.999, and weight_decay is decoupled from the gradient.
 
     Batch norm. freeze_batch_norm: neither its statistics nor its scale and shift change.
     batch_norm_decay: share of the old running statistics kept in a step (PyTorch's default 0.9).
@@ -52,6 +58,7 @@ class Recipe:
     step_factor: float = 0.1
     head_multiplier: float = 1.0
     head_bias_multiplier: float | None = None
+    optimiser: str = "sgd"
     momentum: float = 0.9
     weight_decay: float = 1e-4
     freeze_batch_norm: bool = False
@@ -73,7 +80,8 @@ class Recipe:
             check_integer(name, getattr(self, name), 0)
         for label in self.bootstrap_classes:
             check_integer("label of bootstrap_classes", label, 0)
-        for name, allowed in (("schedule", SCHEDULES), ("loss", LOSSES)):
+        choices = {"optimiser": OPTIMISERS, "schedule": SCHEDULES, "loss": LOSSES}
+        for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")
         self._check_numbers()

@@ -1,6 +1,7 @@
 """`dlseg train` and `dlseg evaluate` on a few pictures: what they print, write and refuse."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 import torch
 
 from dlseg.book import cli, jobs
-from dlseg.training import load_checkpoint, save_checkpoint
+from dlseg.book.train_command import OPTIONS
+from dlseg.training import NETWORKS, load_checkpoint, save_checkpoint
 from tests.data.folders import write_cityscapes, write_voc
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +51,41 @@ def test_train_then_evaluate(capsys):
     words = ["--output-stride", "8", "--scales", "0.5", "1", "--flip", "--split", "test"]
     code, out, _ = dlseg(capsys, "evaluate", "runs/1/last.pt", *words, "--workers", "0")
     assert code == 0 and "on 2 pictures of test" in out
+
+
+@pytest.mark.parametrize(
+    ("network", "stride", "another"),
+    [
+        ("deeplabv1-vgg16_bn", 8, None),
+        ("deeplabv2-resnet18", 8, None),
+        ("deeplabv3-mobilenetv2", 16, 8),
+        ("deeplabv3plus-resnet18", 16, 8),
+    ],
+)
+def test_every_deeplab_is_trained_evaluated_and_predicts(capsys, network, stride, another):
+    words = ["--network", network, "--output-stride", str(stride)]
+    code, out, err = dlseg(capsys, "train", *SMALL, *words)
+    assert (code, err) == (0, "") and f"{network}, output stride {stride}" in out
+    at = ["--output-stride", str(another)] if another else []
+    code, out, err = dlseg(capsys, "evaluate", *at, "--workers", "0")
+    assert (code, err) == (0, "") and "mIoU 0." in out
+    code, out, err = dlseg(capsys, "predict", *at, "--tile", "64", "--flip")
+    assert (code, err) == (0, "") and out.count("%") >= 2
+    assert len(list(Path("runs/1/predictions").glob("val-*-index.png"))) == 2
+    if not another:
+        for command in ("evaluate", "predict"):
+            code, _, err = dlseg(capsys, command, "--output-stride", "16")
+            assert code == 2 and f"output_stride must be 8 with {network}, got 16" in err
+
+
+def test_adamw_is_resumed_as_adamw(capsys):
+    words = ["--optimiser", "adamw", "--learning-rate", "0.003", "--out"]
+    assert dlseg(capsys, "train", *SMALL, *words, "whole")[0] == 0
+    entries = load_checkpoint("whole/last.pt")
+    assert entries["recipe"]["optimiser"] == "adamw"
+    assert all("exp_avg_sq" in state for state in entries["optimiser"]["state"].values())
+    code, out, _ = dlseg(capsys, "train", "--resume", "--out", "whole", "--workers", "0")
+    assert code == 0 and "mIoU" in out
 
 
 def test_runs_are_numbered_and_the_last_is_resumed(capsys):
@@ -111,10 +148,17 @@ def test_real_folder_layouts(capsys, name, write, classes):
         (["train", "--data", "coco"], "--data must be scenes, voc:DIR or cityscapes:DIR"),
         (["train", "--data", "voc"], "--data must be scenes, voc:DIR or cityscapes:DIR"),
         (["train", "--data", "voc:nowhere"], "nowhere"),
-        (["train", "--model", "unet"], "no network is called 'unet'; there are fcn-resnet18"),
+        (["train", "--model", "unet"], "no network is called 'unet'; there are fcn-{resnet18"),
         (["train", "--output-stride", "12"], "output_stride must be"),
         (["train", "--batch-size", "0"], "batch_size must be an integer >= 1, got 0"),
         (["train", "--accumulate", "3"], "does not fall into equal parts"),
+        (
+            ["train", "--network", "deeplabv2-vgg16", "--output-stride", "16"],
+            "output_stride must be 8 with deeplabv2-vgg16, got 16",
+        ),
+        (["train", "--resume", "--optimiser", "adamw"], "leave out --optimiser"),
+        (["train", "--optimiser", "lion", "--learning-rate", "1"], "optimiser must be one of"),
+        (["train", "--optimiser", "adamw"], "adamw needs a --learning-rate of its own, about a"),
         (["train", "--schedule", "cosine"], "schedule must be one of"),
         (["train", "--weights", "none.pt"], "there is no checkpoint none.pt"),
         (["train", "--resume"], "there is no run in the folder runs"),
@@ -147,6 +191,13 @@ def test_a_checkpoint_of_other_code(capsys):
         assert code == 2 and "was not written by dlseg train: it does not name its data" in err
     words = ["--data", "scenes", "--workers", "0"]
     assert dlseg(capsys, "evaluate", "other/last.pt", *words)[0] == 0
+
+
+def test_help_names_networks_that_exist(capsys):
+    words = re.findall(r"\b(?:fcn|deeplab)[a-z0-9]*-[a-z0-9_]+", OPTIONS["network"][1])
+    assert len(words) >= 3 and set(words) <= set(NETWORKS)
+    backbones = {name.split("-")[1] for name in NETWORKS}
+    assert {"vgg16", "vgg16_bn"} <= backbones & set(re.findall(r"\w+", OPTIONS["network"][1]))
 
 
 def test_weights_that_do_not_fit(capsys):

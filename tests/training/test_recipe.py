@@ -7,6 +7,7 @@ import torch
 
 from dlseg.training import Recipe, learning_rate, poly, step
 from dlseg.training.optimiser import make_optimiser, prepare_batch_norm, set_learning_rate
+from dlseg.training.recipe import OPTIMISERS
 from tests.training.toys import Net, tiny
 
 # The papers' recipes can be written down: v1 section 5, v2 section 4, v3 section 4.1.
@@ -52,6 +53,7 @@ V3 = Recipe(
         ("batch_size", 2.5, "batch_size must be an integer >= 1"),
         ("seed", -1, "seed must be an integer >= 0"),
         ("schedule", "cosine", "schedule must be one of .*poly.*got 'cosine'"),
+        ("optimiser", "adam", r"optimiser must be one of \('sgd', 'adamw'\), got 'adam'"),
         ("loss", "dice", "loss must be one of .*shrunk"),
         ("learning_rate", float("nan"), "learning_rate must be a number"),
         ("learning_rate", -0.1, "learning_rate must be a number from 0"),
@@ -71,6 +73,9 @@ def test_recipes_are_frozen_and_survive_a_checkpoint():
         V1.seed = 3
     saved = asdict(V3) | {"scale": [0.5, 2.0], "bootstrap_classes": [2, 9, 11, 16, 18]}
     assert Recipe(**saved) == V3 != V2
+    assert Recipe(**asdict(tiny(optimiser="adamw"))) == tiny(optimiser="adamw") != tiny()
+    del saved["optimiser"]  # as in checkpoints that are older than the choice
+    assert Recipe(**saved) == V3
 
 
 def test_shares_of_a_batch():
@@ -97,9 +102,13 @@ def test_no_rate_outside_the_run():
             learning_rate(V1, iteration)
 
 
-def test_the_head_learns_faster_and_nothing_else_does():
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_the_head_learns_faster_and_nothing_else_does(name):
     model = Net()
-    optimiser = make_optimiser(model, tiny(head_multiplier=10, head_bias_multiplier=20))
+    recipe = tiny(head_multiplier=10, head_bias_multiplier=20, optimiser=name)
+    optimiser = make_optimiser(model, recipe)
+    assert type(optimiser).__name__.lower() == name
+    assert [group["name"] for group in optimiser.param_groups] == ["backbone", "head", "head bias"]
     set_learning_rate(optimiser, 0.5)
     rates = {p: group["lr"] for group in optimiser.param_groups for p in group["params"]}
     assert rates.pop(model.classifier.weight) == 5
@@ -107,12 +116,13 @@ def test_the_head_learns_faster_and_nothing_else_does():
     assert set(rates) == set(model.backbone.parameters()) and set(rates.values()) == {0.5}
 
 
-def test_one_step_moves_the_head_ten_times_as_far():
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_one_step_moves_the_head_ten_times_as_far(name):
     moved = []
     for multiplier in (1, 10):
         model = Net("group")
         before = model.classifier.weight.detach().clone()
-        recipe = tiny(head_multiplier=multiplier, weight_decay=0)
+        recipe = tiny(head_multiplier=multiplier, weight_decay=0, optimiser=name)
         model(torch.ones(1, 3, 8, 8)).square().sum().backward()
         optimiser = make_optimiser(model, recipe)
         set_learning_rate(optimiser, 0.05)
@@ -121,8 +131,32 @@ def test_one_step_moves_the_head_ten_times_as_far():
     torch.testing.assert_close(moved[1], 10 * moved[0], rtol=1e-4, atol=1e-6)
 
 
-def test_frozen_batch_norm_is_left_out_and_in_eval_mode():
-    model, recipe = Net(), tiny(freeze_batch_norm=True)
+def test_adamw_by_hand():
+    """Loshchilov and Hutter 2019, algorithm 2: the decay is no part of the gradient.
+
+    The first beta is the recipe's momentum.
+    """
+    recipe = tiny(optimiser="adamw", momentum=0.8, weight_decay=0.1, head_multiplier=3)
+    model = Net("group")
+    optimiser = make_optimiser(model, recipe)
+    set_learning_rate(optimiser, 0.05)
+    weight, rate = model.classifier.weight, 0.05 * 3
+    expected = weight.detach().double()
+    first = second = 0
+    for count in (1, 2, 3):
+        gradient = torch.randn(weight.shape, generator=torch.Generator().manual_seed(count))
+        weight.grad = gradient.clone()
+        optimiser.step()
+        first = 0.8 * first + 0.2 * gradient.double()
+        second = 0.999 * second + 0.001 * gradient.double() ** 2
+        move = first / (1 - 0.8**count) / ((second / (1 - 0.999**count)).sqrt() + 1e-8)
+        expected = (1 - rate * 0.1) * expected - rate * move
+    torch.testing.assert_close(weight.detach().double(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_frozen_batch_norm_is_left_out_and_in_eval_mode(name):
+    model, recipe = Net(), tiny(freeze_batch_norm=True, optimiser=name)
     learning = [p for g in make_optimiser(model, recipe).param_groups for p in g["params"]]
     norm = model.backbone.norm
     assert not {id(p) for p in norm.parameters()} & {id(p) for p in learning}

@@ -1,6 +1,6 @@
 """What the tests run in processes of its own: one to be killed, and two under torchrun.
 
-python trainer.py kill FOLDER
+python trainer.py kill FOLDER sgd
 torchrun --standalone --nproc-per-node=2 trainer.py together FILE
 """
 
@@ -13,7 +13,10 @@ from dlseg.training import Recipe, evaluate, train
 from dlseg.training.distributed import is_main, process_group
 from tests.training.toys import Blocks, Net, tiny, weights
 
-KILLED = tiny(iterations=24, scale=(0.8, 1.25))
+KILLED = {
+    "sgd": tiny(iterations=24, scale=(0.8, 1.25)),
+    "adamw": tiny(iterations=24, scale=(0.8, 1.25), optimiser="adamw", learning_rate=0.003),
+}
 # Without statistics of a batch, two processes must make the steps of one. Names: norm, loss, maps.
 TOGETHER: dict[str, tuple[Net, Recipe]] = {
     "group norm": (Net("group"), tiny(iterations=6, batch_size=8)),
@@ -28,10 +31,10 @@ TOGETHER: dict[str, tuple[Net, Recipe]] = {
 }
 
 
-def killed(folder: str) -> None:
+def killed(folder: str, optimiser: str) -> None:
     """Train, and say after each iteration which one it was."""
     train(
-        Net(dropout=0.5), Blocks(), KILLED, folder=folder, checkpoint_every=5,
+        Net(dropout=0.5), Blocks(), KILLED[optimiser], folder=folder, checkpoint_every=5,
         watch=lambda iteration, loss, rate: print(iteration, flush=True),
     )  # fmt: skip
 
@@ -48,7 +51,7 @@ def together() -> dict[str, tuple]:
 
 if __name__ == "__main__":
     if sys.argv[1] == "kill":
-        killed(sys.argv[2])
+        killed(*sys.argv[2:])
     else:
         with process_group(torch.device("cpu")):
             found = together()
