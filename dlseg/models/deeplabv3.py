@@ -82,7 +82,7 @@ class DeepLabV3(nn.Module):
 
         Torchvision trains the sum of both cross entropies, the second times 0.5.
         Raises: ValueError where the network was built without aux.
-        Source: PSPNet, section 3.3 (Zhao et al. 2017, with 0.4); DeepLab has no such loss.
+        Source: PSPNet, section 4 (Zhao et al. 2017, with 0.4); DeepLab has no such loss.
         """
         if self.aux_classifier is None:
             raise ValueError("this DeepLabV3 has no auxiliary head; build it with aux=True")

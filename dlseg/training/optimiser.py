@@ -39,12 +39,13 @@ def parameter_groups(model: nn.Module, freeze_batch_norm: bool) -> dict[str, lis
             f"{type(model).__name__} has no attribute backbone, which tells backbone from head"
         )
     frozen = batch_norm_parameters(model) if freeze_batch_norm else set()
+    backbone = set(model.backbone.parameters())  # by identity: wrapped models have other names
     groups = {"backbone": [], "head": [], "head bias": []}
     for name, parameter in model.named_parameters():
         if parameter in frozen or not parameter.requires_grad:
             continue
         head = "head bias" if name.endswith("bias") else "head"
-        groups["backbone" if name.startswith("backbone.") else head].append(parameter)
+        groups["backbone" if parameter in backbone else head].append(parameter)
     return groups
 
 

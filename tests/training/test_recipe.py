@@ -5,8 +5,14 @@ from dataclasses import asdict
 import pytest
 import torch
 
+from dlseg.models import DeepLabV2, MultiScale
 from dlseg.training import Recipe, learning_rate, poly, step
-from dlseg.training.optimiser import make_optimiser, prepare_batch_norm, set_learning_rate
+from dlseg.training.optimiser import (
+    make_optimiser,
+    parameter_groups,
+    prepare_batch_norm,
+    set_learning_rate,
+)
 from dlseg.training.recipe import OPTIMISERS
 from tests.training.toys import Net, tiny
 
@@ -114,6 +120,14 @@ def test_the_head_learns_faster_and_nothing_else_does(name):
     assert rates.pop(model.classifier.weight) == 5
     assert rates.pop(model.classifier.bias) == 10
     assert set(rates) == set(model.backbone.parameters()) and set(rates.values()) == {0.5}
+
+
+def test_a_wrapped_model_has_the_backbone_of_the_model_inside():
+    plain = DeepLabV2("resnet18", 10, width=0.1)
+    inside, outside = (parameter_groups(model, False) for model in (plain, MultiScale(plain)))
+    assert inside.keys() == outside.keys()
+    for name in inside:
+        assert list(map(id, inside[name])) == list(map(id, outside[name])), name
 
 
 @pytest.mark.parametrize("name", OPTIMISERS)
