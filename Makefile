@@ -5,6 +5,7 @@
 #   make site                 the static site, in build/site/html
 #   make test-browser         a real browser on JupyterLab and on the site
 #   make bench                benchmarks against peers
+#   make experiments          train what the chapters compare over seeds (hours; goes on where it was)
 #   make pydensecrf           build the peer of the CRF's tests and benchmark
 PYTHON ?= python3
 PORT ?= 8888
@@ -15,7 +16,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: read test lint test-package test-chapters run site test-browser tools parity pydensecrf bench clean
+.PHONY: read test lint test-package test-chapters run site test-browser tools parity pydensecrf bench experiments clean
 
 read: $(VENV)/.read
 	$(BIN)/dlseg read --port $(PORT)
@@ -68,6 +69,9 @@ $(VENV)/.pydensecrf: Makefile | $(VENV)/.read
 
 bench: $(VENV)/.test
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+experiments: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python assets/experiments/run.py
 
 clean:
 	rm -rf $(VENV) build
