@@ -1,0 +1,64 @@
+"""ParseNet: the mean of the whole map beside every place of it, both normalised.
+
+Source: Liu et al. 2015, "ParseNet: looking wider to see better".
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dlseg.arithmetic.layer import check_integer
+from dlseg.layers.upsample import upsample
+
+SCALE = 10.0
+
+
+class L2Norm(nn.Module):
+    """Maps (B, C, H, W) with every place's vector of C channels at length 1, times learned scales.
+
+    scale: what all channels' scales start from. The direction of a vector stays, its length goes:
+    maps from different depths, whose lengths differ, can then be joined.
+    Raises: ValueError unless channels is an integer >= 1.
+    """
+
+    def __init__(self, channels: int, scale: float = SCALE):
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((check_integer("channels", channels, 1),), scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale[:, None, None] * F.normalize(x, dim=1)  # (B, C, H, W)
+
+
+class ParseNet(nn.Module):
+    """ParseNet: images (B, 3, H, W) to logits (B, num_classes, H, W).
+
+    backbone: a network of floor 3; its output stride (os) is the model's.
+    normalise: False joins both maps as they are. scale: see `L2Norm`; its start is our choice.
+    Attributes: backbone, num_classes, output_stride.
+    Raises: ValueError where an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        num_classes: int = 21,
+        normalise: bool = True,
+        scale: float = SCALE,
+    ):
+        super().__init__()
+        self.num_classes = check_integer("num_classes", num_classes, 1)
+        self.backbone, self.output_stride = backbone, backbone.output_stride
+        channels = backbone.channels
+        self.local_norm = L2Norm(channels, scale) if normalise else nn.Identity()
+        self.global_norm = L2Norm(channels, scale) if normalise else nn.Identity()
+        self.classifier = nn.Conv2d(2 * channels, num_classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return upsample(self.scores(x), x.shape[2:])  # (B, num_classes, H, W)
+
+    def scores(self, x: Tensor) -> Tensor:
+        """The logits before the upsampling, (B, num_classes, H/os, W/os)."""
+        x = self.backbone(x).last  # (B, C, H/os, W/os)
+        context = self.global_norm(x.mean((2, 3), keepdim=True))  # (B, C, 1, 1)
+        joined = torch.cat([self.local_norm(x), context.expand_as(x)], dim=1)  # unpooled, joined
+        return self.classifier(joined)

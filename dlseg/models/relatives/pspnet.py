@@ -1,0 +1,127 @@
+"""PSPNet: means of the map over a pyramid of grids, beside the map itself.
+
+Source: Zhao et al. 2017, "Pyramid scene parsing network", sections 3 and 4.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dlseg.arithmetic.layer import check_integer
+from dlseg.backbones import ResNet
+from dlseg.layers.pyramid import ImagePooling, conv_bn_relu, initialise_head
+from dlseg.layers.upsample import upsample
+from dlseg.models.tap import check_resnet, tapped
+
+BINS = (1, 2, 3, 6)
+AUX_WEIGHT = 0.4
+
+
+class PyramidPooling(nn.Module):
+    """Maps (B, C, H, W) to (B, 2 C, H, W): the map, and its means over grids of bins.
+
+    For each n of bins: means over n x n bins, a 1x1 convolution to C / len(bins) channels, BN,
+    ReLU, bilinear upsampling. The level of one bin is DeepLab v3's `ImagePooling`.
+    Raises: ValueError where there is no bin, or a number is no integer >= 1, or where in_channels
+    is not a multiple of the number of bins.
+    Source: PSPNet, section 3.2 and figure 3.
+    """
+
+    def __init__(self, in_channels: int, bins: Sequence[int] = BINS):
+        super().__init__()
+        if len(bins) == 0 or check_integer("in_channels", in_channels, 1) % len(bins):
+            raise ValueError(
+                f"in_channels must be a multiple of the number of bins, got {in_channels} "
+                f"and {tuple(bins)}"
+            )
+        channels = in_channels // len(bins)
+        self.levels = nn.ModuleList(pooling_level(in_channels, channels, n) for n in bins)
+        self.channels = 2 * in_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        levels = [upsample(level(x), x.shape[2:]) for level in self.levels]  # (B, C/4, H, W) each
+        return torch.cat([x, *levels], dim=1)  # (B, 2C, H, W)
+
+
+class PSPNet(nn.Module):
+    """PSPNet: images (B, 3, H, W) to logits (B, num_classes, H, W).
+
+    backbone: a network of floor 3; the paper's is `ResNet(101, 8)`, its output stride (os) 8.
+    bins: of the `PyramidPooling`. aux: an auxiliary head on block3 of a ResNet, for `with_aux`.
+    Behind the pyramid: a 3x3 convolution to a quarter of the backbone's channels, BN, ReLU, dropout
+    of 0.1 and a 1x1 to the classes, as in the released networks.
+    Attributes: backbone, num_classes, output_stride.
+    Raises: ValueError where an argument is out of range; in training, for a batch of one image.
+    Source: PSPNet, sections 3.3 and 4.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        num_classes: int = 21,
+        bins: Sequence[int] = BINS,
+        aux: bool = False,
+    ):
+        super().__init__()
+        self.num_classes = check_integer("num_classes", num_classes, 1)
+        self.backbone, self.output_stride = backbone, backbone.output_stride
+        self.pyramid = PyramidPooling(backbone.channels, bins)
+        self.classifier = _head(self.pyramid.channels, backbone.channels // 4, num_classes)
+        self.aux_classifier = _aux_head(backbone, num_classes) if aux else None
+        initialise_head(self.pyramid)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return upsample(self.scores(x), x.shape[2:])  # (B, num_classes, H, W)
+
+    def scores(self, x: Tensor) -> Tensor:
+        """The logits before the upsampling, (B, num_classes, H/os, W/os)."""
+        return self.classifier(self.pyramid(self.backbone(x).last))
+
+    def with_aux(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits and those of the auxiliary head, both (B, num_classes, H, W).
+
+        Raises: ValueError where the network was built without aux.
+        Source: PSPNet, section 4. After training the auxiliary head is not used any more.
+        """
+        if self.aux_classifier is None:
+            raise ValueError("this PSPNet has no auxiliary head; build it with aux=True")
+        with tapped(self.backbone.layer3) as maps:
+            logits = self(x)
+        return logits, upsample(self.aux_classifier(maps[0]), x.shape[2:])
+
+
+def auxiliary_loss(
+    logits: Tensor, aux: Tensor, labels: Tensor, weight: float = AUX_WEIGHT
+) -> Tensor:
+    """Cross entropy of the logits, and `weight` times that of the auxiliary ones; 255 is ignored.
+
+    logits, aux: (B, num_classes, H, W), from `PSPNet.with_aux`. labels: (B, H, W).
+    Source: PSPNet, section 4; torchvision takes 0.5 for its DeepLab v3.
+    """
+    main, other = (F.cross_entropy(maps, labels, ignore_index=255) for maps in (logits, aux))
+    return main + weight * other
+
+
+def pooling_level(in_channels: int, channels: int, bins: int) -> nn.Sequential:
+    """One level of the pyramid, (B, channels, bins, bins); of one bin already upsampled."""
+    if check_integer("bins", bins, 1) == 1:
+        return ImagePooling(in_channels, channels)
+    return nn.Sequential(nn.AdaptiveAvgPool2d(bins), *conv_bn_relu(in_channels, channels))
+
+
+def _head(in_channels: int, channels: int, num_classes: int) -> nn.Sequential:
+    head = nn.Sequential(
+        *conv_bn_relu(in_channels, channels, 3),
+        nn.Dropout(0.1),
+        nn.Conv2d(channels, num_classes, 1),
+    )
+    initialise_head(head)
+    return head
+
+
+def _aux_head(backbone: ResNet, num_classes: int) -> nn.Sequential:
+    check_resnet(backbone, "aux=True")
+    channels = backbone.layer4[0].conv1.in_channels  # of block3: 1024
+    return _head(channels, channels // 4, num_classes)
