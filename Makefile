@@ -43,7 +43,7 @@ test-browser: $(VENV)/.browser site
 	$(BIN)/python -m pytest -m browser tests/browser
 
 # Every set of tools, for a machine that runs all the tests.
-tools: $(VENV)/.test $(VENV)/.site $(VENV)/.browser
+tools: $(VENV)/.test $(VENV)/.site $(VENV)/.browser $(VENV)/.onnx
 
 # Peers of the parity tests, without their requirements: those would replace this torch.
 parity: $(VENV)/.read

@@ -8,12 +8,12 @@ import sys
 from collections.abc import Sequence
 
 from dlseg import __version__
-from dlseg.book import crf_command, predict_command, train_command
+from dlseg.book import crf_command, export_command, predict_command, train_command
 from dlseg.book.command import CommandError, need, use_device
 from dlseg.book.manifest import Book, Chapter, ManifestError, chapter_table, read_book
 
 # Commands with a module of their own; each has `add(commands)`.
-COMMANDS = (train_command, predict_command, crf_command)
+COMMANDS = (train_command, predict_command, export_command, crf_command)
 
 
 def _chosen(book: Book, names: Sequence[str]) -> list[Chapter]:

@@ -7,13 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlseg.book.command import CommandError, need, use_device
+from dlseg.book.predict_folder import (
+    find_pictures,
+    predict_all,
+    read_all,
+    report_faults,
+    unfinished,
+)
 from dlseg.book.train_command import last_run
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
 OWN = 4  # pictures of the network's own data, where no image is given
 
 
@@ -21,12 +27,17 @@ def add(commands) -> None:
     """Tell the command line of `dlseg predict`."""
     parser = commands.add_parser("predict", help=predict.__doc__, description=predict.__doc__)
     parser.set_defaults(function=predict)
-    told = f"JPEG or PNG files, or folders; default: {OWN} pictures of the data it was trained on"
+    told = (
+        "JPEG, PNG, GIF or WebP files, or folders of them; a GIF or WebP gives all its frames; "
+        f"default: {OWN} pictures of the data it was trained on"
+    )
     parser.add_argument("images", nargs="*", metavar="IMAGE", type=Path, help=told)
     told = "written by `dlseg train`; default: of the last run"
     parser.add_argument("--checkpoint", metavar="FILE", type=Path, help=told)
     told = "folder to write to; default: predictions, beside the checkpoint"
     parser.add_argument("--out", metavar="DIR", type=Path, help=told)
+    told = "leave out what is done in --out already; give the other options as before"
+    parser.add_argument("--resume", action="store_true", help=told)
     parser.add_argument("--output-stride", type=int, help="8, 16 or 32; default: as trained")
     parser.add_argument("--scales", type=float, nargs="+", default=[1.0], help="to average over")
     parser.add_argument("--flip", action="store_true", help="average with the mirror image")
@@ -40,24 +51,26 @@ def add(commands) -> None:
 def predict(arguments: argparse.Namespace) -> int:
     """Label images with a trained network: index PNG, palette PNG, overlay and legend of each."""
     need("torch", "read")
-    from tqdm import tqdm
-
     checkpoint = arguments.checkpoint or last_run() / "last.pt"
     out = arguments.out or checkpoint.parent / "predictions"
-    paths = _image_paths(arguments.images, out)
+    pictures = find_pictures(arguments.images, out)
     _check_options(arguments)
     use_device(arguments.device)
-    network = _load(checkpoint, arguments.output_stride)
-    count, pictures = (len(paths), _read(paths)) if paths else (OWN, _own(network, out))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        # disable=None: no bar unless standard error is a terminal
-        for name, image in tqdm(pictures, total=count, desc="predicting", disable=None):
-            labels = _labels(network, name, image, arguments)
-            _write(out, name, image, labels, network)
-            tqdm.write(f"{out / name}: {_told(labels, network.classes)}")
-    except OSError as error:
-        raise CommandError(f"cannot write to {out}: {error}") from error
+    network = load(checkpoint, arguments.output_stride)
+
+    def label(name: str, image: "np.ndarray") -> str:
+        labels = _labels(network, name, image, arguments)
+        _write(out, name, image, labels, network)
+        return _told(labels, network.classes)
+
+    faults: list[str] = []
+    if pictures:
+        waiting = unfinished(pictures, out, checkpoint) if arguments.resume else pictures
+        count, images = len(waiting), read_all(waiting, faults)
+    else:
+        count, images = OWN, _own(network, out)
+    predict_all(images, count, out, label, faults)
+    report_faults(faults, count)
     return 0
 
 
@@ -71,7 +84,8 @@ class Network:
     data: str | None  # what it was trained on, as `dlseg train --data` calls it
 
 
-def _load(path: Path, output_stride: int | None) -> Network:
+def load(path: Path, output_stride: int | None) -> Network:
+    """The trained network of the checkpoint `path`. CommandError for what is none."""
     import numpy as np
 
     from dlseg.data.palette import voc_palette
@@ -89,39 +103,6 @@ def _load(path: Path, output_stride: int | None) -> Network:
     classes = tuple(entries["extra"].get("classes", numbered))
     palette = np.asarray(entries["extra"].get("palette", voc_palette()), dtype=np.uint8)
     return Network(model.to(get_device()), classes, palette, entries["extra"].get("data"))
-
-
-def _image_paths(given: list[Path], out: Path) -> list[Path]:
-    """The files meant; CommandError where there is none, or two would have the same name."""
-    paths = []
-    for path in given:
-        if path.is_dir():
-            inside = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES]
-            if not inside:
-                raise CommandError(f"{path} holds no {', '.join(SUFFIXES)} file")
-            paths += sorted(inside)
-        else:
-            paths.append(path)
-    stems = {}
-    for path in paths:
-        if path.parent.resolve() == out.resolve():
-            raise CommandError(f"--out {out} is the folder of {path}; choose another")
-        if path.stem in stems:
-            raise CommandError(f"{stems[path.stem]} and {path} have one name; predict them apart")
-        stems[path.stem] = path
-    return paths
-
-
-def _read(paths: list[Path]) -> Iterator[tuple[str, "np.ndarray"]]:
-    """(name, uint8 (H, W, 3)) of each file."""
-    from dlseg.data.files import DataError, read_image
-
-    for path in paths:
-        try:
-            image = read_image(path)
-        except DataError as error:
-            raise CommandError(str(error)) from error
-        yield path.stem, image
 
 
 def _own(network: Network, out: Path) -> Iterator[tuple[str, "np.ndarray"]]:

@@ -1,0 +1,141 @@
+"""ONNX: a network as one file that other runtimes execute, and a test that they do it well.
+
+Every file has one input and one output, both float32:
+
+    image    (batch, 3, height, width): RGB as `dlseg.data.to_tensors` makes it, in [0, 1] with the
+             mean taken off, divided by the standard deviation
+    logits   (batch, num_classes, height, width): of the size of the image; their argmax over the
+             classes is the label
+
+The operators are those of opset 18. Needs onnx, onnxscript and, to test, onnxruntime (the extra
+`onnx`).
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
+
+import torch
+from torch import nn
+
+from dlseg.arithmetic.layer import check_integer
+from dlseg.inference.predict import evaluating
+
+INPUT, OUTPUT, OPSET = "image", "logits", 18
+AXES = {0: "batch", 2: "height", 3: "width"}  # names of those that stay free
+# Where nothing is fixed, the network is traced at this size: a tracer takes equal numbers for the
+# same number, and 1 for always 1.
+TRACED = (2, 3, 129, 161)
+# Beside the traced size others, odd and even; a plain VGG-16 needs 32 pixels at least.
+CHECKED = (TRACED, (1, 3, 128, 96), (3, 3, 65, 200), (1, 3, 193, 193), (1, 3, 33, 46))
+
+
+class ExportError(Exception):
+    """A network that the exporter cannot translate; says what to do."""
+
+
+class Difference(NamedTuple):
+    """What another runtime makes of an image.
+
+    relative: largest difference of the logits, relative to the largest logit. same_labels: share of
+    the pixels with the same label.
+    """
+
+    relative: float
+    same_labels: float
+
+
+def export_onnx(
+    model: nn.Module,
+    path: str | Path,
+    size: Sequence[int] | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> None:
+    """Write `model` as the ONNX file `path`; it appears under its name when it is whole.
+
+    model: images (B, 3, H, W) to logits (B, num_classes, H, W), in any mode, which it keeps.
+    size: (height, width), which every image must then have, one at a time; None leaves the batch
+    and both sides free.
+    notes: kept in the file's metadata, such as the names of the classes.
+    Raises ValueError for a size that is no two whole numbers, or that the network does not take;
+    ExportError where the network cannot be translated; OSError where the file cannot be written.
+    """
+    shape = TRACED if size is None else (1, 3, *_checked(size))
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.{uuid4().hex}.part")
+    with evaluating(model):
+        program = _translated(model, shape, free=size is None)
+    program.model.metadata_props.update(notes or {})
+    try:
+        program.save(partial, external_data=False)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def onnx_differences(
+    model: nn.Module, path: str | Path, shapes: Sequence[Sequence[int]] = CHECKED
+) -> dict[tuple[int, ...], Difference]:
+    """The file `path`, run by ONNX Runtime on the CPU, beside `model` on random images.
+
+    shapes: of the batches of images, (B, 3, H, W). Returns: by shape.
+    """
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    parameter, found = next(model.parameters()), {}
+    generator = torch.Generator().manual_seed(0)
+    with evaluating(model), torch.no_grad():
+        for shape in map(tuple, shapes):
+            images = torch.randn(shape, generator=generator)
+            ours = model(images.to(parameter)).cpu()  # (B, C, H, W)
+            (theirs,) = session.run([OUTPUT], {INPUT: images.numpy()})
+            found[shape] = _difference(ours, torch.from_numpy(theirs))
+    return found
+
+
+def _translated(model: nn.Module, shape: tuple[int, ...], free: bool) -> torch.onnx.ONNXProgram:
+    """The program of PyTorch's exporter, without what it notes about the machine it ran on."""
+    images = torch.zeros(shape, device=next(model.parameters()).device)
+    with torch.no_grad():
+        classes = model(images).shape[1]  # here a size too small is told clearly
+    options = {"input_names": [INPUT], "output_names": [OUTPUT], "opset_version": OPSET}
+    shapes = (AXES,) if free else None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the exporter's own parts
+            program = torch.onnx.export(
+                model, (images,), dynamo=True, dynamic_shapes=shapes, verbose=False, **options
+            )
+    except torch.onnx.OnnxExporterError as error:
+        remedy = "give a size, which fixes the shapes" if free else "see the error above this one"
+        raise ExportError(f"{type(model).__name__} cannot be exported so: {remedy}") from error
+    return _named(program, ["batch", classes, "height", "width"] if free else None)
+
+
+def _named(
+    program: torch.onnx.ONNXProgram, output_shape: list[int | str] | None
+) -> torch.onnx.ONNXProgram:
+    import onnx_ir
+
+    if output_shape is not None:  # else some networks state it as a formula of the input's
+        program.model.graph.outputs[0].shape = onnx_ir.Shape(output_shape)
+    for node in program.model.graph:
+        node.metadata_props.clear()  # stack traces, with paths
+    return program
+
+
+def _difference(ours: torch.Tensor, theirs: torch.Tensor) -> Difference:
+    if ours.shape != theirs.shape:
+        raise ValueError(f"expected logits {tuple(ours.shape)}, the file's are {theirs.shape}")
+    relative = (ours - theirs).abs().max() / ours.abs().max()
+    same = (ours.argmax(1) == theirs.argmax(1)).double().mean()
+    return Difference(float(relative), float(same))
+
+
+def _checked(size: Sequence[int]) -> tuple[int, int]:
+    if len(size) != 2:
+        raise ValueError(f"size must be (height, width) in pixels, got {tuple(size)}")
+    return check_integer("height", size[0], 1), check_integer("width", size[1], 1)
