@@ -10,6 +10,8 @@ AT_8 = "output stride 8, rates doubled"
 AT_8_SAME_RATES = "output stride 8, rates kept"
 AT_8_MOVED = "output stride 8, moved by 4 pixels"
 NO_SHALLOW, NO_DEEP = "shallow map blank", "deep map blank"
+READ = "read with {}"  # one of the next three
+SAME_WEIGHTS = ("corners aligned", "rates twice as large", "whole stage dilated")
 
 
 @dataclass(frozen=True)
@@ -321,6 +323,29 @@ EXPERIMENTS = (
                 ("v3+", "shallow map blank"),
                 ("v3+", "deep map blank"),
                 "thin_iou",
+            ),
+        ),
+    ),
+    Experiment(
+        "divergences",
+        "chapter 14: what programs do otherwise than DeepLab v3+, trained so, or read so only",
+        {
+            "v3+": Arm("v3plus"),
+            "corners aligned": Arm("v3plus-aligned"),
+            "rates twice as large": Arm("v3plus-rates"),
+            "whole stage dilated": Arm("v3plus-whole"),
+            "one 3x3 in the decoder": Arm("v3plus-one"),
+            "dropout 0.5": Arm("v3plus-dropout"),
+            **{READ.format(one): Arm("v3plus", READ.format(one)) for one in SAME_WEIGHTS},
+        },
+        (
+            *(
+                Comparison(f"trained with {one}, mean IoU is kept", one, "v3+", margin=0.02)
+                for one in (*SAME_WEIGHTS, "one 3x3 in the decoder", "dropout 0.5")
+            ),
+            *(
+                Comparison(f"only read with {one}, it is less", "v3+", READ.format(one))
+                for one in SAME_WEIGHTS
             ),
         ),
     ),

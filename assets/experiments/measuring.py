@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from dlseg.backbones.cost import cost
 from dlseg.book.first_networks import predict_all
-from dlseg.book.teaching import v3_at_8, v3_at_8_same_rates
+from dlseg.book.teaching import read_as, v3_at_8, v3_at_8_same_rates
 from dlseg.crf import DenseCRF, Kernel
 from dlseg.data import Scenes
 from dlseg.data.transforms import MEAN, STD
@@ -88,6 +88,9 @@ VIEWS: dict[str, Callable] = {
     "output stride 8, moved by 4 pixels": v3_at_8_moved,
     "shallow map blank": partial(WithoutPlaces, blank="low_level"),
     "deep map blank": partial(WithoutPlaces, blank="last"),
+    "read with corners aligned": partial(read_as, switch="corners aligned"),
+    "read with rates twice as large": partial(read_as, switch="rates twice as large"),
+    "read with whole stage dilated": partial(read_as, switch="whole stage dilated"),
 }
 
 

@@ -164,6 +164,37 @@ def v3plus(
     )
 
 
+# What well-known programs do otherwise, see chapter 14: options of the backbone, of DeepLab v3+.
+SWITCHES = {
+    "corners aligned": ({}, {"align_corners": True}),
+    "rates twice as large": ({}, {"atrous_rates": tuple(2 * rate for rate in RATES)}),
+    "whole stage dilated": ({"first_unit": "whole"}, {}),
+    "one 3x3 in the decoder": ({}, {"decoder_layers": ((3, CHANNELS),)}),
+    "dropout 0.5": ({}, {"dropout": 0.5}),
+}
+
+
+def switched(switch: str) -> DeepLabV3Plus:
+    """`v3plus` with one of SWITCHES turned."""
+    of_backbone, of_head = SWITCHES[switch]
+    return DeepLabV3Plus(
+        ResNet(18, 16, width=RESNET_WIDTH, **of_backbone),
+        CLASSES,
+        CHANNELS,
+        aspp_convolution="plain",
+        low_level_channels=16,
+        decoder_convolution="plain",
+        **({"atrous_rates": RATES} | of_head),
+    )
+
+
+def read_as(trained: DeepLabV3Plus, switch: str) -> DeepLabV3Plus:
+    """The weights of a trained `v3plus` in the network of a switch that has the same weights."""
+    network = switched(switch).to(next(trained.parameters()))
+    network.load_state_dict(trained.state_dict())
+    return network.train(trained.training)
+
+
 LONG = {"iterations": BEFORE}
 
 NETWORKS: dict[str, Network] = {
@@ -201,4 +232,9 @@ NETWORKS: dict[str, Network] = {
     "v3plus-separable": Network(lambda: v3plus(convolution="separable"), "v3plus", "resnet"),
     "v3plus-low-48": Network(lambda: v3plus(low_level_channels=48), "v3plus", "resnet"),
     "v3plus-os8": Network(lambda: v3plus(8), "v3plus-os8", "resnet"),
+    "v3plus-aligned": Network(lambda: switched("corners aligned"), "v3plus", "resnet"),
+    "v3plus-rates": Network(lambda: switched("rates twice as large"), "v3plus", "resnet"),
+    "v3plus-whole": Network(lambda: switched("whole stage dilated"), "v3plus", "resnet"),
+    "v3plus-one": Network(lambda: switched("one 3x3 in the decoder"), "v3plus", "resnet"),
+    "v3plus-dropout": Network(lambda: switched("dropout 0.5"), "v3plus", "resnet"),
 }

@@ -12,6 +12,8 @@ def at_output_stride(
 
     Atrous convolution needs no new weights: a stride becomes 1, and the rates behind it double,
     those of ASPP too. What has no rates, the mean of image pooling above all, changes a little.
+    Where corners are not aligned, a stretch puts units (output stride - 1) / 2 pixels beyond the
+    middle of their field: from 16 to 8 the logits move up and left by 4 pixels (chapter 10).
 
         build = lambda output_stride: DeepLabV3(ResNet(50, output_stride), num_classes=21)
         coarse = build(16)  # train it

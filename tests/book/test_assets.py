@@ -13,6 +13,7 @@ ROOT = find_root()
 SPACE = "{http://www.w3.org/2000/svg}"
 MADE = {
     "make_atrous_animation.py": "assets/atrous.svg",
+    "make_paper_tables.py": "chapters/A-paper-tables.md",
     "make_references.py": "chapters/references.md",
 }
 
