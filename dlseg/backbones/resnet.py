@@ -7,7 +7,7 @@ strides that become rates, the place of the stride in a stage, the "beta" stem, 
 from collections.abc import Sequence
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, nn, relu_
 
 from dlseg.arithmetic import StagePlan, plan_stages
 from dlseg.arithmetic.layer import check_integer
@@ -54,9 +54,10 @@ class BasicUnit(nn.Module):
         self.downsample = shortcut(in_channels, channels, plan.stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)))  # (B, channels, H/stride, W/stride)
+        y = relu_(self.bn1(self.conv1(x)))  # (B, channels, H/stride, W/stride)
         y = self.bn2(self.conv2(y))
-        return F.relu(y + (x if self.downsample is None else self.downsample(x)))
+        y += x if self.downsample is None else self.downsample(x)
+        return relu_(y)
 
 
 class Bottleneck(nn.Module):
@@ -82,10 +83,11 @@ class Bottleneck(nn.Module):
         self.downsample = shortcut(in_channels, 4 * channels, plan.stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)))  # (B, channels, H, W)
-        y = F.relu(self.bn2(self.conv2(y)))  # (B, channels, H/s, W/s)
+        y = relu_(self.bn1(self.conv1(x)))  # (B, channels, H, W)
+        y = relu_(self.bn2(self.conv2(y)))  # (B, channels, H/s, W/s)
         y = self.bn3(self.conv3(y))  # (B, 4 channels, H/s, W/s)
-        return F.relu(y + (x if self.downsample is None else self.downsample(x)))
+        y += x if self.downsample is None else self.downsample(x)
+        return relu_(y)
 
 
 def stage(
@@ -188,7 +190,7 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Features:
         check_image(x)
-        x = F.relu(self.bn1(self.conv1(x)))  # (B, 64 or 128, H/2, W/2)
+        x = relu_(self.bn1(self.conv1(x)))  # (B, 64 or 128, H/2, W/2)
         x = F.max_pool2d(x, 3, 2, 1, ceil_mode=self.pool_ceil)  # (B, 64 or 128, H/4, W/4)
         low_level = self.layer1[: self.units_before_tap](x)  # (B, low_level_channels, H/4, W/4)
         x = self.layer1[self.units_before_tap :](low_level)
@@ -209,8 +211,8 @@ class ResNet(nn.Module):
 def _beta_stem(narrow: int, wide: int) -> nn.Sequential:
     """Three 3x3 convolutions in the place of one 7x7; the last one's BN and ReLU are the net's."""
     return nn.Sequential(
-        conv3x3(3, narrow, 2), nn.BatchNorm2d(narrow), nn.ReLU(),
-        conv3x3(narrow, narrow), nn.BatchNorm2d(narrow), nn.ReLU(),
+        conv3x3(3, narrow, 2), nn.BatchNorm2d(narrow), nn.ReLU(inplace=True),
+        conv3x3(narrow, narrow), nn.BatchNorm2d(narrow), nn.ReLU(inplace=True),
         conv3x3(narrow, wide),
     )  # fmt: skip
 

@@ -40,7 +40,7 @@ def conv_bn_relu(
             in_channels, in_channels, kernel_size, 1, padding, rate, in_channels, bias=False
         )
         conv = nn.Sequential(depthwise, nn.Conv2d(in_channels, channels, 1, bias=False))
-    return nn.Sequential(conv, nn.BatchNorm2d(channels), nn.ReLU())
+    return nn.Sequential(conv, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
 
 
 class ImagePooling(nn.Sequential):
@@ -56,7 +56,7 @@ class ImagePooling(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         norm = self[2]
-        if len(x) == 1 and norm.training and isinstance(norm, nn.BatchNorm2d):
+        if x.shape[0] == 1 and norm.training and isinstance(norm, nn.BatchNorm2d):
             raise ValueError(
                 "image pooling leaves one value per channel of a batch of 1 image, and batch norm "
                 "cannot normalise a single value in training. Give at least 2 images per device "
