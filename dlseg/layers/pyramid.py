@@ -40,7 +40,7 @@ def conv_bn_relu(
             in_channels, in_channels, kernel_size, 1, padding, rate, in_channels, bias=False
         )
         conv = nn.Sequential(depthwise, nn.Conv2d(in_channels, channels, 1, bias=False))
-    return nn.Sequential(conv, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+    return nn.Sequential(conv, nn.BatchNorm2d(channels), nn.ReLU())
 
 
 class ImagePooling(nn.Sequential):
