@@ -45,6 +45,7 @@ PARTS = ("plain", "prepared", "compiled", "training")
 GOALS = {"plain": 1.0, "prepared": 0.8, "compiled": 0.7, "training": 1.0}
 TRAINING = (4, 3, 256, 256)  # images of a training step
 CLASSES = 21
+RATE = "10^9 multiply-adds a second"
 
 
 @dataclass(frozen=True)
@@ -196,10 +197,10 @@ def measure(name: str, arguments, rate: float) -> dict | None:
         if {"plain", "prepared", "compiled"} & {*parts}:
             size = arguments.size or case.size
             table = inference(case, size, parts, arguments.rounds, rate)
-            row |= {"size": size, "inference": table}
+            row |= {"size": size, RATE: round(rate / 1e9, 1), "inference": table}
             show(row, table, ("plain", "prepared", "compiled", "peer compiled"))
         if "training" in parts:
-            row["training"] = training(case, max(1, arguments.rounds // 2))
+            row["training"] = training(case, arguments.rounds)
             show(row, row["training"], ("training",))
     except pytest.skip.Exception as reason:
         print(f"{name} left out: {reason}")
@@ -229,9 +230,9 @@ def arguments_of_command_line() -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--rounds", type=int, default=5, help="of inference; training has half")
+    parser.add_argument("--rounds", type=int, default=5, help="of each, in turns")
     parser.add_argument("--size", type=int, help="of the images, in pixels, instead of each one's")
-    parser.add_argument("--json", type=Path, help="also write the result to this file")
+    parser.add_argument("--json", type=Path, help="also write to this file; other parts stay there")
     arguments = parser.parse_args()
     if "compiled" in arguments.parts and not any(map(shutil.which, ("g++", "clang++"))):
         print("torch.compile is left out: there is no C++ compiler, neither g++ nor clang++")
@@ -242,24 +243,32 @@ def arguments_of_command_line() -> argparse.Namespace:
 def main() -> None:
     """Read the arguments, measure, and write the file."""
     arguments = arguments_of_command_line()
-    rates, rows = {}, []
+    rows = []
     for threads in arguments.threads:
         torch.set_num_threads(threads)
         rate = machine_rate()
-        rates[threads] = round(rate / 1e9, 1)
-        print(f"{threads} threads: {rates[threads]} x 10^9 multiply-adds a second in a product")
+        print(f"{threads} threads: {rate / 1e9:.1f} x {RATE} in a product")
         rows += [measure(name, arguments, rate) for name in arguments.models]
     if arguments.json:
-        table = {
-            "torch": torch.__version__,
-            "machine": platform.machine(),
-            "rounds": arguments.rounds,
-            "10^9 multiply-adds a second": rates,
-            "rows": [row for row in rows if row],
-        }
-        aside = arguments.json.with_suffix(".part")
-        aside.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
-        aside.replace(arguments.json)
+        keep(arguments.json, arguments.rounds, rows)
+
+
+def keep(path: Path, rounds: int, rows: list[dict | None]) -> None:
+    """Write what was measured into the file, and leave what was not."""
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": []}
+    table = {(row["model"], row["threads"]): row for row in content["rows"]}
+    for row in filter(None, rows):
+        key = row["model"], row["threads"]
+        table[key] = table.get(key, {}) | row
+    content = {
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "rounds": rounds,
+        "rows": [*table.values()],
+    }
+    aside = path.with_suffix(".part")
+    aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    aside.replace(path)
 
 
 if __name__ == "__main__":

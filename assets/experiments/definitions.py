@@ -349,4 +349,37 @@ EXPERIMENTS = (
             ),
         ),
     ),
+    Experiment(
+        "mobilenet",
+        "MobileNetV2, table 7; MobileNets, section 3.3: the price of a thin network, a coarse map",
+        {
+            "width 0.5, stride 32": Arm("mobilenet-half-32"),
+            "width 0.5, stride 16": Arm("mobilenet-half"),
+            "width 0.5, stride 8": Arm("mobilenet-half-8"),
+            "width 0.25, stride 32": Arm("mobilenet-quarter-32"),
+            "width 0.25, stride 16": Arm("mobilenet-quarter"),
+            "width 0.25, stride 8": Arm("mobilenet-quarter-8"),
+        },
+        (
+            *(
+                Comparison(
+                    f"width 0.5: {fine} is better than {coarse}",
+                    f"width 0.5, stride {fine}",
+                    f"width 0.5, stride {coarse}",
+                )
+                for fine, coarse in ((16, 32), (8, 16))
+            ),
+            *(
+                Comparison(
+                    f"stride {stride}: width 0.5 is better than 0.25",
+                    f"width 0.5, stride {stride}",
+                    f"width 0.25, stride {stride}",
+                )
+                for stride in (32, 16, 8)
+            ),
+            Comparison(
+                "a finer map beats more channels", "width 0.25, stride 8", "width 0.5, stride 16"
+            ),
+        ),
+    ),
 )

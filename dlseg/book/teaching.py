@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from dlseg.backbones import VGG16, ResNet
+from dlseg.backbones import VGG16, MobileNetV2, ResNet
 from dlseg.models import (
     FCN,
     DeepLabV1,
@@ -49,6 +49,8 @@ LEARNING_RATES = {
     "v3-cascade": 0.008,
     "v3plus": 0.008,
     "v3plus-os8": 0.008,
+    "mobilenet-half": 0.008,
+    "mobilenet-quarter": 0.008,
 }
 
 
@@ -164,6 +166,11 @@ def v3plus(
     )
 
 
+def mobilenet(width: float, output_stride: int = 16) -> DeepLabV3:
+    """DeepLab v3 for a phone: MobileNetV2, and of ASPP the 1x1 branch and image pooling."""
+    return DeepLabV3(MobileNetV2(output_stride, width), CLASSES, CHANNELS, ())
+
+
 # What well-known programs do otherwise, see chapter 14: options of the backbone, of DeepLab v3+.
 SWITCHES = {
     "corners aligned": ({}, {"align_corners": True}),
@@ -237,4 +244,11 @@ NETWORKS: dict[str, Network] = {
     "v3plus-whole": Network(lambda: switched("whole stage dilated"), "v3plus", "resnet"),
     "v3plus-one": Network(lambda: switched("one 3x3 in the decoder"), "v3plus", "resnet"),
     "v3plus-dropout": Network(lambda: switched("dropout 0.5"), "v3plus", "resnet"),
+    # From random weights, as long as those that stand for ImageNet.
+    "mobilenet-half": Network(lambda: mobilenet(0.5), "mobilenet-half", changes=LONG),
+    "mobilenet-half-8": Network(lambda: mobilenet(0.5, 8), "mobilenet-half", changes=LONG),
+    "mobilenet-half-32": Network(lambda: mobilenet(0.5, 32), "mobilenet-half", changes=LONG),
+    "mobilenet-quarter": Network(lambda: mobilenet(0.25), "mobilenet-quarter", changes=LONG),
+    "mobilenet-quarter-8": Network(lambda: mobilenet(0.25, 8), "mobilenet-quarter", changes=LONG),
+    "mobilenet-quarter-32": Network(lambda: mobilenet(0.25, 32), "mobilenet-quarter", changes=LONG),
 }
