@@ -15,13 +15,14 @@ ROOT = Path(__file__).parents[1]
 PAGE = "chapters/A-paper-tables.md"
 NOTE = "<!-- Written by assets/make_paper_tables.py: change assets/paper_tables.toml instead. -->"
 PAPERS = {
-    "v1": "[DeepLab v1](references.md#chen2015deeplabv1)",
-    "v2": "[DeepLab v2](references.md#chen2018deeplabv2)",
-    "v3": "[DeepLab v3](references.md#chen2017deeplabv3)",
-    "v3plus": "[DeepLab v3+](references.md#chen2018deeplabv3plus)",
+    "v1": ("DeepLab v1", "chen2015deeplabv1"),
+    "v2": ("DeepLab v2", "chen2018deeplabv2"),
+    "v3": ("DeepLab v3", "chen2017deeplabv3"),
+    "v3plus": ("DeepLab v3+", "chen2018deeplabv3plus"),
+    "mobilenetv2": ("MobileNetV2", "sandler2018mobilenetv2"),
 }
 INTRODUCTION = """\
-The tables of the four papers that this book uses: the papers' numbers, our words. mIoU is in per
+The tables of the DeepLab papers that this book uses: the papers' numbers, our words. mIoU is in per
 cent, on Pascal VOC 2012 val unless a line says otherwise; `-` stands where a paper leaves a blank.
 In a notebook, `dlseg.book.tables.paper_table("v3", "5")` gives a table as data."""
 
@@ -31,10 +32,11 @@ def page(file: Path) -> str:
     papers = tomllib.loads(file.read_text(encoding="utf-8"))
     parts = ["# The papers' tables", NOTE, INTRODUCTION]
     for paper, tables in papers.items():
-        parts.append(f"## Tables of DeepLab {paper.replace('plus', '+')}")
-        parts.append(f"Source: {PAPERS[paper]}.")
-        for name in tables:
-            table = paper_table(paper, name.removeprefix("table"), file)
+        name, key = PAPERS[paper]
+        parts.append(f"## Tables of {name}")
+        parts.append(f"Source: [{name}](references.md#{key}).")
+        for number in tables:
+            table = paper_table(paper, number.removeprefix("table"), file)
             grid = table.markdown().partition("\n\n")[0]
             parts += [f"### {table.source}", f"*{table.caption}*", grid]
     return "\n\n".join(parts) + "\n"

@@ -354,16 +354,16 @@ EXPERIMENTS = (
         "MobileNetV2, table 7; MobileNets, section 3.3: the price of a thin network, a coarse map",
         {
             "width 0.5, stride 32": Arm("mobilenet-half-32"),
-            "width 0.5, stride 16": Arm("mobilenet-half"),
+            "width 0.5, stride 16": Arm("mobilenet-half-16"),
             "width 0.5, stride 8": Arm("mobilenet-half-8"),
             "width 0.25, stride 32": Arm("mobilenet-quarter-32"),
-            "width 0.25, stride 16": Arm("mobilenet-quarter"),
+            "width 0.25, stride 16": Arm("mobilenet-quarter-16"),
             "width 0.25, stride 8": Arm("mobilenet-quarter-8"),
         },
         (
             *(
                 Comparison(
-                    f"width 0.5: {fine} is better than {coarse}",
+                    f"width 0.5: stride {fine} is better than {coarse}",
                     f"width 0.5, stride {fine}",
                     f"width 0.5, stride {coarse}",
                 )

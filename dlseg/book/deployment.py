@@ -101,33 +101,33 @@ def grid_picture(grid: dict) -> Picture:
     return from_figure(figure, f"At {side}, output stride 32, 16, 8. {'; '.join(told)}.")
 
 
-def accuracy_picture(runs: Results) -> Picture:
-    """Mean IoU against the processor's time for one image, a curve per width; median and range.
+def accuracy_picture(runs: Results, grid: dict) -> Picture:
+    """Mean IoU over the time for an image of the grid's size, a curve per width; range over seeds.
 
     runs: of the experiment "mobilenet", whose arms are called "width W, stride S".
     """
+    times = {(row["width"], row["output_stride"]): row["ms"][0] for row in grid["rows"]}
     figure, axes = new_figure(width=6.4, height=3.2)
     told = []
-    for width in dict.fromkeys(arm.partition(",")[0] for arm in runs.arms):
-        arms = [arm for arm in runs.arms if arm.startswith(f"{width},")]
-        scores = [runs.median_and_range(arm, "mean_iou") for arm in arms]
-        times = [1e3 * runs.median_and_range(arm, "seconds_per_image").median for arm in arms]
-        middle = [score.median for score in scores]
+    for width in sorted({width for width, _ in times}):
+        strides = [s for s in (32, 16, 8) if f"width {width:g}, stride {s}" in runs.arms]
+        scores = [
+            runs.median_and_range(f"width {width:g}, stride {s}", "mean_iou") for s in strides
+        ]
+        if not scores:
+            continue
+        ms, middle = [times[width, s] for s in strides], [score.median for score in scores]
         error = [[s.median - s.low for s in scores], [s.high - s.median for s in scores]]
-        axes.errorbar(times, middle, error, capsize=3, label=width)
-        for arm, time, score in zip(arms, times, scores, strict=True):
-            stride = arm.rpartition(" ")[2]
+        axes.errorbar(ms, middle, error, capsize=3, label=f"width {width:g}")
+        for stride, x, score in zip(strides, ms, scores, strict=True):
             axes.annotate(
-                stride, (time, score.low), (0, -13), textcoords="offset points", ha="center"
+                f"{stride}", (x, score.low), (0, -14), textcoords="offset points", ha="center"
             )
-            told.append(f"{arm}: {score} at {time:.1f} ms")
-    axes.set(xlabel="processor time for an image, ms", ylabel="mean IoU", xscale="log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.margins(y=0.15)
+            told.append(f"width {width:g}, stride {stride}: {score} at {x:g} ms")
+    side = f"{grid['size']} x {grid['size']}"
+    axes.set(xlabel=f"ms for {side} pixels", ylabel="mean IoU on scenes", ylim=(0, None))
     axes.legend(loc="lower right")
-    return from_figure(figure, f"Mean IoU by time; {'; '.join(told)}.")
+    return from_figure(figure, f"Mean IoU over time for {side} pixels. {'; '.join(told)}.")
 
 
 def gains(steps: dict, network: str) -> Picture:

@@ -1,6 +1,7 @@
 """The tables that the papers print: cited data, from assets/paper_tables.toml.
 
-The file has one section per paper, "v1", "v2", "v3" and "v3plus", and in it one per table:
+The file has one section per paper, "v1", "v2", "v3", "v3plus" and "mobilenetv2", and in it one per
+table:
 
     [v3.table5]
     caption = "ASPP with multi-grid and image-level features, output stride 16, val"
@@ -110,7 +111,7 @@ class PaperTable:
 
 
 def paper_table(paper: str, number: str, file: Path | None = None) -> PaperTable:
-    """Table `number` of `paper`: "v1", "v2", "v3" or "v3plus".
+    """Table `number` of `paper`: "v1", "v2", "v3", "v3plus" or "mobilenetv2".
 
     file: by default assets/paper_tables.toml. A number of the paper is a `Printed`.
     Raises: ValueError where there is no such table.

@@ -11,6 +11,7 @@ map, and rates 1, 2 and 3 on the 6 x 6 map of output stride 16 are v3's 6, 12 an
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from torch import nn
 
@@ -50,7 +51,8 @@ LEARNING_RATES = {
     "v3plus": 0.008,
     "v3plus-os8": 0.008,
     "mobilenet-half": 0.008,
-    "mobilenet-quarter": 0.008,
+    "mobilenet-quarter": 0.016,
+    "mobilenet-half-16": 0.004,
 }
 
 
@@ -166,7 +168,12 @@ def v3plus(
     )
 
 
-def mobilenet(width: float, output_stride: int = 16) -> DeepLabV3:
+def fcn_on_mobilenet(width: float) -> FCN:
+    """The plain head on MobileNetV2 at output stride 8."""
+    return FCN(MobileNetV2(8, width), CLASSES)
+
+
+def mobilenet(width: float, output_stride: int) -> DeepLabV3:
     """DeepLab v3 for a phone: MobileNetV2, and of ASPP the 1x1 branch and image pooling."""
     return DeepLabV3(MobileNetV2(output_stride, width), CLASSES, CHANNELS, ())
 
@@ -244,11 +251,14 @@ NETWORKS: dict[str, Network] = {
     "v3plus-whole": Network(lambda: switched("whole stage dilated"), "v3plus", "resnet"),
     "v3plus-one": Network(lambda: switched("one 3x3 in the decoder"), "v3plus", "resnet"),
     "v3plus-dropout": Network(lambda: switched("dropout 0.5"), "v3plus", "resnet"),
-    # From random weights, as long as those that stand for ImageNet.
-    "mobilenet-half": Network(lambda: mobilenet(0.5), "mobilenet-half", changes=LONG),
-    "mobilenet-half-8": Network(lambda: mobilenet(0.5, 8), "mobilenet-half", changes=LONG),
-    "mobilenet-half-32": Network(lambda: mobilenet(0.5, 32), "mobilenet-half", changes=LONG),
-    "mobilenet-quarter": Network(lambda: mobilenet(0.25), "mobilenet-quarter", changes=LONG),
-    "mobilenet-quarter-8": Network(lambda: mobilenet(0.25, 8), "mobilenet-quarter", changes=LONG),
-    "mobilenet-quarter-32": Network(lambda: mobilenet(0.25, 32), "mobilenet-quarter", changes=LONG),
+    # MobileNetV2 at half and a quarter of its width: a start each, and what begins with it.
+    "mobilenet-half": Network(lambda: fcn_on_mobilenet(0.5), "mobilenet-half", changes=LONG),
+    "mobilenet-quarter": Network(lambda: fcn_on_mobilenet(0.25), "mobilenet-quarter", changes=LONG),
+    **{
+        f"mobilenet-{name}-{output_stride}": Network(
+            partial(mobilenet, width, output_stride), "mobilenet-half-16", f"mobilenet-{name}"
+        )
+        for name, width in (("half", 0.5), ("quarter", 0.25))
+        for output_stride in (32, 16, 8)
+    },
 }

@@ -60,14 +60,17 @@ def test_grid_and_gains_tell_their_numbers():
 
 def test_accuracy_by_time_tells_its_numbers():
     runs = [
-        {"arm": f"width {w}, stride {os}", "seed": seed, "mean_iou": 0.1 * (1 + seed) + w / os,
-         "seconds_per_image": w / os}
+        {"arm": f"width {w}, stride {os}", "seed": seed, "mean_iou": 0.1 * (1 + seed) + w / os}
         for w in (0.5, 0.25) for os in (16, 8) for seed in (0, 1, 2)
     ]  # fmt: skip
     results = Results({"arms": dict.fromkeys(run["arm"] for run in runs), "runs": runs})
-    alt = deployment.accuracy_picture(results).alt
-    assert "width 0.5, stride 16: 0.231 (0.131 to 0.331) at 31.2 ms" in alt
-    assert alt.count(" ms") == 4
+    rows = [
+        {"width": w, "output_stride": os, "ms": [100 * w / os, 0, 0]}
+        for w in (0.25, 0.5, 1.0) for os in (8, 16, 32)
+    ]  # fmt: skip
+    alt = deployment.accuracy_picture(results, {"size": 513, "rows": rows}).alt
+    assert "width 0.5, stride 16: 0.231 (0.131 to 0.331) at 3.125 ms" in alt
+    assert alt.count(" ms") == 4  # width 1 was not trained
 
 
 def test_latency_and_seams():

@@ -88,6 +88,7 @@ PAPERS = {
     "v2": "DeepLab v2",
     "v3": "DeepLab v3",
     "v3plus": "DeepLab v3+",
+    "mobilenetv2": "MobileNetV2",
 }
 
 
