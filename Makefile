@@ -67,7 +67,7 @@ $(VENV)/.pydensecrf: Makefile | $(VENV)/.read
 	$(PIP) --no-deps build/pydensecrf/pydensecrf-1.0rc3-*.whl
 	touch $@
 
-bench: $(VENV)/.test
+bench: $(VENV)/.test $(VENV)/.onnx
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
 experiments: $(VENV)/.test

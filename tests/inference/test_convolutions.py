@@ -144,3 +144,14 @@ def test_other_convolutions_are_refused():
         Winograd(conv(4, 4), 5)
     with pytest.raises(ValueError, match="expected a depthwise 3x3 of stride 1"):
         ShiftedDepthwise(conv(4, 4))
+
+
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_the_compiler_is_told_the_right_shapes_and_orders(order):
+    """`opcheck` runs each operation on shapes alone, and by the tracers of `torch.compile`."""
+    x = maps(6, (13, 9), dtype=torch.float32).to(memory_format=order)
+    shifted = ShiftedDepthwise(conv(6, 6, rate=2, groups=6, dtype=torch.float32))
+    torch.library.opcheck(convolutions.shifted_depthwise, (x, shifted.taps, shifted.bias, 2))
+    dense = Winograd(conv(6, 4, rate=2, dtype=torch.float32))
+    arrays = (dense.kernel, dense.there, dense.back, dense.bias)
+    torch.library.opcheck(convolutions.winograd, (x, *arrays, 2))
