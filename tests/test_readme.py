@@ -1,5 +1,6 @@
 """What the README promises: its example, its commands, its files."""
 
+import json
 import re
 from pathlib import Path
 
@@ -31,3 +32,10 @@ def test_pip_lines_use_extras_that_exist():
     pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     for extra in re.findall(r"-e '\.\[(\w+)\]'", README):
         assert f"\n{extra} = [" in pyproject
+
+
+def test_the_speed_is_the_measured_one():
+    path = ROOT / "assets/results/models.json"
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    ratios = [row["inference"]["prepared"]["ratio"] for row in rows]
+    assert f"takes {min(ratios):.2f} to {max(ratios):.2f} of the time" in README
