@@ -26,6 +26,7 @@ RULE = (
     f"margin); else it '{DOES_NOT}'."
 )
 RADIUS = 4.5  # of a drawn point
+LIVE = "assets/results/live_runs.json"
 
 # An arm, or two of them for the first minus the second.
 Arm = str | Sequence[str]
@@ -143,6 +144,15 @@ def load(name: str, folder: Path | None = None) -> Results:
             f"python assets/experiments/run.py {name} makes them"
         )
     return Results(json.loads(path.read_text(encoding="utf-8")))
+
+
+def live_runs(chapter: str) -> dict[str, Spread]:
+    """What `chapter` trains on its page, with five seeds: a measure by its name.
+
+    assets/live_runs.py made it, by the chapter's own cells.
+    """
+    content = json.loads((find_root() / LIVE).read_text(encoding="utf-8"))
+    return {name: spread(values) for name, values in content[chapter].items()}
 
 
 def spread(values) -> Spread:
