@@ -5,28 +5,12 @@ import subprocess
 import sys
 
 import pytest
-import torch
 from chapter_tools import ROOT
 
 from dlseg.book import cli, export_command
-from dlseg.data.scenes import CLASSES, PALETTE
+from dlseg.data.scenes import CLASSES
 from dlseg.data.transforms import MEAN, STD
 from dlseg.inference.export import Difference, ExportError
-from dlseg.training import build_model, describe, save_checkpoint
-from dlseg.training.checkpoint import ENTRIES
-
-NETWORK = describe("fcn-resnet18", len(CLASSES), output_stride=32, width=0.125)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    torch.manual_seed(0)
-    extra = {"classes": list(CLASSES), "palette": PALETTE.tolist(), "data": "scenes"}
-    path = tmp_path_factory.mktemp("run") / "last.pt"
-    weights = build_model(NETWORK).state_dict()
-    changes = {"model": NETWORK, "weights": weights, "extra": extra}
-    save_checkpoint(path, dict.fromkeys(ENTRIES) | changes)
-    return path
 
 
 @pytest.fixture

@@ -11,22 +11,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from dlseg.book import cli, predict_command
 from dlseg.book.command import CommandError
 from dlseg.book.predict_folder import KINDS, find_pictures, read_all, unfinished
-from dlseg.data.scenes import CLASSES, PALETTE
-from dlseg.training import build_model, describe, save_checkpoint
-from dlseg.training.checkpoint import ENTRIES
-
-NETWORK = describe("fcn-resnet18", len(CLASSES), output_stride=32, width=0.125)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    torch.manual_seed(0)
-    extra = {"classes": list(CLASSES), "palette": PALETTE.tolist(), "data": "scenes"}
-    path = tmp_path_factory.mktemp("run") / "last.pt"
-    weights = build_model(NETWORK).state_dict()
-    changes = {"model": NETWORK, "weights": weights, "extra": extra}
-    save_checkpoint(path, dict.fromkeys(ENTRIES) | changes)
-    return path
 
 
 def noise(height=40, width=56, seed=0):
