@@ -14,8 +14,8 @@ import nbformat
 import torch
 from tqdm import tqdm
 
-from dlseg.book.experiments import LIVE
 from dlseg.book.manifest import find_root
+from support.results import LIVE
 
 ROOT = find_root(Path(__file__).parent)
 SEEDS = 5

@@ -9,7 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from dlseg.book.tables import FILE, paper_table
+from support.tables import FILE, paper_table
 
 ROOT = Path(__file__).parents[1]
 PAGE = "chapters/A-paper-tables.md"
@@ -24,7 +24,7 @@ PAPERS = {
 INTRODUCTION = """\
 The tables of the DeepLab papers that this book uses: the papers' numbers, our words. mIoU is in per
 cent, on Pascal VOC 2012 val unless a line says otherwise; `-` stands where a paper leaves a blank.
-In a notebook, `dlseg.book.tables.paper_table("v3", "5")` gives a table as data."""
+In a notebook, `support.tables.paper_table("v3", "5")` gives a table as data."""
 
 
 def page(file: Path) -> str:

@@ -36,10 +36,10 @@ from matplotlib import cbook
 from PIL import Image
 from torch import Tensor
 
-from dlseg.crf import entries, updates
 from dlseg.crf.dense import DenseCRF
+from dlseg.crf.fast import entries, updates
+from dlseg.crf.fast.lattice import Lattice
 from dlseg.crf.kernels import Kernel, appearance, features, smoothness
-from dlseg.crf.lattice import Lattice
 from dlseg.crf.minimal import lattice_mean_field
 
 try:

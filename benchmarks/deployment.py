@@ -30,10 +30,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dlseg.backbones import MobileNetV2, ResNet, Xception, cost
+from dlseg.backbones import MobileNetV2, ResNet, Xception
 from dlseg.inference.export import CHECKED, INPUT, OPSET, export_onnx, onnx_differences
 from dlseg.inference.fast import prepare
 from dlseg.inference.folding import fold, watch
+from dlseg.inspect import cost
 from dlseg.models import (
     FCN,
     DeepLabV1,

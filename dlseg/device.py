@@ -9,6 +9,8 @@ import random
 import numpy as np
 import torch
 
+from dlseg.checks import CommandError
+
 CHOICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -55,3 +57,16 @@ def setup(seed: int = 0) -> torch.device:
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
     return get_device()
+
+
+def use_device(name: str | None) -> None:
+    """Compute on the device `name`, or where that is None as `DLSEG_DEVICE` says.
+
+    Raises: CommandError if there is no such device.
+    """
+    if name:
+        os.environ["DLSEG_DEVICE"] = name
+    try:
+        get_device()
+    except (ValueError, RuntimeError) as error:
+        raise CommandError(str(error)) from error

@@ -1,6 +1,6 @@
 """The experiments: what a paper claims, the arms that test it, and what is compared.
 
-An arm is a network of `dlseg.book.teaching.NETWORKS` and a way to look at it once it is trained.
+An arm is a network of `support.networks.NETWORKS` and a way to look at it once it is trained.
 """
 
 from dataclasses import dataclass

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from dlseg.book.first_networks import RECIPES, coarse_network, predict_all, sharp_network
 from dlseg.data import Scenes
+from dlseg.data.scores import found_by_radius, letter_accuracy
 from dlseg.metrics import ConfusionMatrix, TrimapCurve
-from dlseg.metrics.scenes import found_by_radius, letter_accuracy
 from dlseg.training import train
+from support.first_networks import RECIPES, coarse_network, predict_all, sharp_network
 
 RADII, DISTANCES, WIDTHS = [3, 6, 12, 31], [0, 8, 14, 20, 30, 50, 120], [1, 2, 4, 8, 16]
 NETWORKS = {"coarse": coarse_network, "sharp": sharp_network}

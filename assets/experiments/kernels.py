@@ -12,11 +12,11 @@ import torch
 from storage import FOLDER, read_json, write_json
 from training import TRAIN, VALIDATION, fingerprint, scenes, trained
 
-from dlseg.book.teaching import NETWORKS
 from dlseg.crf import Kernel, appearance, smoothness
 from dlseg.crf.search import Ranges, Search, iou_score, search_kernels
 from dlseg.data.transforms import MEAN, STD, to_tensors
 from dlseg.inference import probabilities
+from support.networks import NETWORKS
 
 FILE = FOLDER.parent / "crf_kernels.json"
 SEED, COUNT = 1000, 40  # scenes searched on

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dlseg.backbones.cost import cost
-from dlseg.book.first_networks import predict_all
-from dlseg.book.teaching import read_as, v3_at_8, v3_at_8_same_rates
 from dlseg.crf import DenseCRF, Kernel
 from dlseg.data import Scenes
+from dlseg.data.scores import found_by_radius, letter_accuracy
 from dlseg.data.transforms import MEAN, STD
+from dlseg.inspect.cost import cost
 from dlseg.layers import upsample
 from dlseg.metrics import ConfusionMatrix, TrimapCurve
-from dlseg.metrics.scenes import found_by_radius, letter_accuracy
+from support.first_networks import predict_all
+from support.networks import read_as, v3_at_8, v3_at_8_same_rates
 
 VERSION = 1  # of what `measure` gives: another number measures everything again
 WIDTHS = (1, 2, 4, 8, 16)  # pixels on each side of a boundary

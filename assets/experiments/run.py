@@ -27,9 +27,9 @@ from torch import nn
 from tqdm import tqdm
 from training import TEST, TRAIN, fingerprint, scenes, trained
 
-from dlseg.book.experiments import RULE
-from dlseg.book.teaching import NETWORKS
 from dlseg.device import setup
+from support.networks import NETWORKS
+from support.results import RULE
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from dlseg.book.manifest import find_root
-from dlseg.book.teaching import NETWORKS, Network
 from dlseg.data import Scenes
 from dlseg.training import Recipe, load_checkpoint, train
+from support.networks import NETWORKS, Network
 
 KEPT = find_root(Path(__file__).parent) / "build/experiments"
 TRAIN, VALIDATION, TEST = (3000, "train"), (300, "val"), (300, "test")
@@ -51,7 +51,7 @@ def fingerprint(network: Network, recipe: Recipe, data: Scenes, *more: object) -
 def trained(
     name: str, seed: int, data: Scenes, device: torch.device | str = "cpu", **changes
 ) -> tuple[nn.Module, float]:
-    """The network of `dlseg.book.teaching.NETWORKS` trained with that seed, and its seconds.
+    """The network of `support.networks.NETWORKS` trained with that seed, and its seconds.
 
     changes: of its recipe. The seconds are those of the processor, which other work on the machine
     disturbs less than a clock, without those of the backbone's training before. A training that

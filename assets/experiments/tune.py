@@ -4,7 +4,8 @@ The first network of the family is trained with each rate as the experiments tra
 that they do not use, and measured on the validation scenes. What was found is written to
 assets/results/learning_rates.json after every run; what is there is not done again. Where the best
 rate is the lowest or the highest tried, go on with --rates.
-The best rates are copied to LEARNING_RATES in dlseg/book/teaching.py by hand; a test compares them.
+The best rates are copied to LEARNING_RATES in chapters/support/networks.py by hand; a test compares
+them.
 """
 
 import argparse
@@ -16,9 +17,9 @@ from storage import FOLDER, read_json, write_json
 from tqdm import tqdm
 from training import TRAIN, VALIDATION, scenes, trained
 
-from dlseg.book.teaching import LEARNING_RATES
 from dlseg.device import setup
 from dlseg.training import evaluate
+from support.networks import LEARNING_RATES
 
 RATES = (0.001, 0.002, 0.004, 0.008)
 SEED = 1000

@@ -1,4 +1,4 @@
-"""Floor 1: the arithmetic of windows, strides, rates and receptive fields, without torch."""
+"""The arithmetic of windows, strides, rates and receptive fields, without torch."""
 
 from dlseg.arithmetic.counting import (
     conv_multiply_adds,

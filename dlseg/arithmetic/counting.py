@@ -6,7 +6,7 @@ Maps are square and padded so that `size` pixels with stride s become ceil(size 
 Sources: Howard et al. 2017 (MobileNet), section 3.1; Sandler et al. 2018 (MobileNetV2), table 1.
 """
 
-from dlseg.arithmetic.layer import check_integer
+from dlseg.checks import check_integer
 
 
 def conv_parameters(in_channels: int, out_channels: int, kernel_size: int = 3) -> int:

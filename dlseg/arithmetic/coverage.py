@@ -9,7 +9,8 @@ Source: Wang et al., "Understanding convolution for semantic segmentation" (HDC)
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from dlseg.arithmetic.layer import Layer, check_integer, same_padding, taps
+from dlseg.arithmetic.layer import Layer, same_padding, taps
+from dlseg.checks import check_integer
 
 
 def coverage(stack: Iterable[int | Layer], kernel_size: int = 3) -> list[int]:

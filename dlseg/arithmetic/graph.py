@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from dlseg.arithmetic.field import Field
-from dlseg.arithmetic.layer import Layer, check_integer
+from dlseg.arithmetic.layer import Layer
 from dlseg.arithmetic.operations import AdaptivePool, Crop, Merge, Pad, Resize, Transposed, Whole
+from dlseg.checks import check_integer
 
 Operation = Layer | Merge | Whole | AdaptivePool | Crop | Pad | Resize | Transposed
 Region = tuple[int, int]

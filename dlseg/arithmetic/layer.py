@@ -7,19 +7,7 @@ Sizes and positions are in pixels of the map that the layer reads, counted from 
 from dataclasses import dataclass
 from operator import index
 
-
-def check_integer(name: str, value: int, least: int) -> int:
-    """Return `value` as a plain int, or say what was wrong with it.
-
-    Raises ValueError where `value` is no integer or is below `least`.
-    """
-    try:
-        number = index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool) or number < least:
-        raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
-    return number
+from dlseg.checks import check_integer
 
 
 def effective_kernel(kernel_size: int, rate: int = 1) -> int:

@@ -9,7 +9,8 @@ convolutions. Paddings are symmetric, `same_padding` or none, as PyTorch has the
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from dlseg.arithmetic.layer import Layer, check_integer
+from dlseg.arithmetic.layer import Layer
+from dlseg.checks import check_integer
 
 BOTTLENECK_UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
 BASIC_UNITS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}

@@ -13,7 +13,8 @@ from fractions import Fraction
 from itertools import pairwise
 from math import ceil, floor
 
-from dlseg.arithmetic.layer import check_integer, effective_kernel
+from dlseg.arithmetic.layer import effective_kernel
+from dlseg.checks import check_integer
 
 RESIZE_MODES = ("nearest", "nearest-exact", "bilinear", "bicubic")
 PAD_MODES = ("zeros", "reflect", "replicate", "circular")

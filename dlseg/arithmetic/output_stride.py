@@ -8,7 +8,7 @@ rates behind them keep every weight looking at the distance it was trained for.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dlseg.arithmetic.layer import check_integer
+from dlseg.checks import check_integer
 
 OUTPUT_STRIDES = (8, 16, 32)
 FIRST_UNITS = ("previous", "whole")

@@ -1,10 +1,9 @@
-"""Floor 3, backbones: VGG-16, ResNet, MobileNetV2 and Xception with an honest output stride.
+"""Backbones: VGG-16, ResNet, MobileNetV2 and Xception with an honest output stride.
 
 Each takes an image (B, 3, H, W) and returns `Features`; the names in its state dict are those of
 the published weights.
 """
 
-from dlseg.backbones.cost import Cost, cost
 from dlseg.backbones.features import Features, LastMap, check_image
 from dlseg.backbones.mobilenetv2 import InvertedResidual, MobileNetV2
 from dlseg.backbones.resnet import BasicUnit, Bottleneck, ResNet
@@ -17,7 +16,6 @@ __all__ = [
     "VGG16",
     "BasicUnit",
     "Bottleneck",
-    "Cost",
     "Features",
     "InvertedResidual",
     "LastMap",
@@ -26,7 +24,6 @@ __all__ = [
     "Xception",
     "XceptionBlock",
     "check_image",
-    "cost",
     "load_into",
     "load_published",
 ]

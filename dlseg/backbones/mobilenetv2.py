@@ -7,10 +7,10 @@ Source: Sandler et al. 2018, "MobileNetV2: inverted residuals and linear bottlen
 from torch import Tensor, nn
 
 from dlseg.arithmetic import plan_stages, same_padding
-from dlseg.arithmetic.layer import check_integer
 from dlseg.backbones.features import Features, check_image
 from dlseg.backbones.weights import load_into
 from dlseg.backbones.width import check_width, round_channels
+from dlseg.checks import check_integer
 
 # Expansion t, channels c, number of blocks n, stride s of the first: MobileNetV2, table 2.
 ROWS = (

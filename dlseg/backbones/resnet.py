@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn, relu_
 
 from dlseg.arithmetic import StagePlan, plan_stages
-from dlseg.arithmetic.layer import check_integer
 from dlseg.arithmetic.networks import BASIC_UNITS, BOTTLENECK_UNITS
 from dlseg.backbones.features import Features, check_image
 from dlseg.backbones.weights import load_into
 from dlseg.backbones.width import check_width, round_channels
+from dlseg.checks import check_integer
 
 UNITS = BASIC_UNITS | {depth: BOTTLENECK_UNITS[depth] for depth in (50, 101)}
 STEMS = ("7x7", "beta")

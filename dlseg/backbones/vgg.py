@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlseg.arithmetic import StagePlan, plan_stages
-from dlseg.arithmetic.layer import check_integer
 from dlseg.backbones.features import Features, check_image
 from dlseg.backbones.weights import load_into
 from dlseg.backbones.width import check_width, round_channels
+from dlseg.checks import check_integer
 
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions
 

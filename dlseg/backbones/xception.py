@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlseg.arithmetic import plan_stages
-from dlseg.arithmetic.layer import check_integer
 from dlseg.backbones.features import Features, check_image
 from dlseg.backbones.width import check_width, round_channels
+from dlseg.checks import check_integer
 from dlseg.layers import SeparableConv2d
 
 BN_EPS = 1e-3  # of every BN in the backbone; ASPP and decoder have 1e-5

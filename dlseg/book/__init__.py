@@ -1,1 +1,1 @@
-"""Floor 6, the book: pictures, explorers, exercises, the manifest and the command line."""
+"""The machinery of the book: pictures, explorers, exercises, the manifest and its commands."""

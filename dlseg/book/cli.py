@@ -1,4 +1,4 @@
-"""The command line: read, list, run, test, site, doctor."""
+"""The book's commands: read, list, run, test, site."""
 
 import argparse
 import os
@@ -7,13 +7,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from dlseg import __version__
-from dlseg.book import crf_command, export_command, predict_command, train_command
-from dlseg.book.command import CommandError, need, use_device
-from dlseg.book.manifest import Book, Chapter, ManifestError, chapter_table, read_book
-
-# Commands with a module of their own; each has `add(commands)`.
-COMMANDS = (train_command, predict_command, export_command, crf_command)
+from dlseg.book.manifest import Book, Chapter, chapter_table, read_book
+from dlseg.checks import CommandError, need
 
 
 def _chosen(book: Book, names: Sequence[str]) -> list[Chapter]:
@@ -50,6 +45,12 @@ def read(arguments: argparse.Namespace) -> int:
     return subprocess.run(command, cwd=book.root).returncode
 
 
+def _use_device(name: str | None) -> None:
+    from dlseg.device import use_device  # it imports torch
+
+    use_device(name)
+
+
 def list_chapters(arguments: argparse.Namespace) -> int:
     """Print the chapters, for a terminal or as the README's table."""
     book = read_book()
@@ -70,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     from dlseg.book.execute import run_chapter
 
     chapters = _chosen(read_book(), arguments.chapters)
-    use_device(arguments.device)
+    _use_device(arguments.device)
     for chapter in chapters:
         try:
             seconds = run_chapter(chapter)
@@ -88,7 +89,7 @@ def test(arguments: argparse.Namespace) -> int:
 
     book = read_book()
     chapters = _chosen(book, arguments.chapters)
-    use_device(arguments.device)
+    _use_device(arguments.device)
     return run_tests(book, chapters)
 
 
@@ -101,42 +102,13 @@ def site(arguments: argparse.Namespace) -> int:
     return build(read_book(), arguments.out)
 
 
-def doctor(arguments: argparse.Namespace) -> int:
-    """Say what is missing on this machine or wrong in a folder of data; exit code 1 if anything."""
-    need("packaging", "read")
-    from dlseg.book.doctor import examine
-
-    if arguments.data is not None:
-        return _doctor_data(arguments.data)
-    findings = examine()
-    print(*findings, sep="\n")
-    return int(any(finding.good is False for finding in findings))
-
-
-def _doctor_data(folder: str) -> int:
-    need("PIL", "read")
-    from dlseg.book.doctor import examine_data
-    from dlseg.data.files import DataError
-
-    try:
-        report, good = examine_data(folder)
-    except DataError as error:
-        raise CommandError(str(error)) from error
-    print(report)
-    return int(not good)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="dlseg", description="Read, run, test and build the book")
-    parser.add_argument("--version", action="version", version=f"dlseg {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for function, name in ((read, "read"), (list_chapters, "list"), (run, "run"), (test, "test")):
-        commands.add_parser(name, help=function.__doc__).set_defaults(function=function)
-    for function in (site, doctor):
-        commands.add_parser(function.__name__, help=function.__doc__).set_defaults(
-            function=function
-        )
-    choices = commands.choices
+def add(commands) -> None:
+    """Add the parsers of these commands to the subparsers `commands`."""
+    choices = {}
+    named = {"read": read, "list": list_chapters, "run": run, "test": test, "site": site}
+    for name, function in named.items():
+        choices[name] = commands.add_parser(name, help=function.__doc__)
+        choices[name].set_defaults(function=function)
     choices["read"].add_argument("chapter", nargs="?", default="00", help="default: the contents")
     choices["read"].add_argument("--port", type=int, default=8888)
     choices["read"].add_argument("--no-browser", action="store_true")
@@ -144,22 +116,4 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("run", "test"):
         choices[name].add_argument("chapters", nargs="*", help="02 or its name; default: all")
         choices[name].add_argument("--device", choices=("auto", "cpu", "cuda", "mps"))
-    choices["doctor"].add_argument(
-        "--data", metavar="DIR", help="check the Pascal VOC or Cityscapes in DIR instead"
-    )
-    for module in COMMANDS:
-        module.add(commands)
     choices["site"].add_argument("--out", help="folder of the pages; default: build/site/html")
-    return parser
-
-
-def main(words: Sequence[str] | None = None) -> int:
-    """Run one command. Returns its exit code: 0 well, 1 found fault, 2 could not be done."""
-    arguments = _parser().parse_args(words)
-    try:
-        return arguments.function(arguments)
-    except (CommandError, ManifestError) as error:
-        print(f"dlseg: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130

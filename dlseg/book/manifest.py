@@ -5,6 +5,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from dlseg.checks import CommandError
+
 # What mdBook 0.5 accepts; it refuses any other key inside its own tables.
 TABLES = {"book", "build", "rust", "output", "preprocessor"}
 KEYS = {
@@ -15,7 +17,7 @@ KEYS = {
 ENTRY = re.compile(r"^(?P<item>\s*[-*]\s+)?\[(?P<title>[^\]]+)\]\((?P<path>[^)]*)\)\s*$")
 
 
-class ManifestError(ValueError):
+class ManifestError(CommandError):
     """book.toml or SUMMARY.md holds something unusable; the message names file and fix."""
 
 

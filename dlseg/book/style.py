@@ -4,8 +4,6 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from dlseg.data.palette import voc_palette as voc_palette  # with the other colours of the book
-
 # Okabe and Ito's palette: distinct under the common forms of colour blindness and in grey print.
 INK = "#1b1f24"
 FAINT = "#c9ced6"

@@ -1,4 +1,4 @@
-"""Floor 4: the fully connected CRF, exact and fast. It knows nothing of models."""
+"""The fully connected CRF, exact and fast. It knows nothing of models."""
 
 from dlseg.crf.dense import DenseCRF
 from dlseg.crf.drop_in import dense_crf
@@ -19,19 +19,19 @@ from dlseg.crf.exact import (
     mean_field_steps,
     normalise,
 )
-from dlseg.crf.filtering import build_filter
+from dlseg.crf.fast.filtering import build_filter
+from dlseg.crf.fast.lattice import Lattice
+from dlseg.crf.fast.spatial import Grid
 from dlseg.crf.kernels import (
     NORMALIZATIONS,
+    PRESETS,
     Kernel,
     appearance,
     compatibility,
     features,
     smoothness,
 )
-from dlseg.crf.lattice import Lattice
-from dlseg.crf.presets import PRESETS
 from dlseg.crf.search import V1_RANGES, V2_RANGES, Ranges, Search, Try, iou_score, search_kernels
-from dlseg.crf.spatial import Grid
 from dlseg.crf.unary import unary_from_labels, unary_from_probabilities
 
 __all__ = [

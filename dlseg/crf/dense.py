@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor, nn
 
 from dlseg.crf.exact import check_unary
-from dlseg.crf.filtering import METHODS, build_filter
+from dlseg.crf.fast.filtering import METHODS, build_filter
+from dlseg.crf.fast.updates import PairUpdate, ProductUpdate, SoftmaxUpdate, begin
 from dlseg.crf.kernels import Kernel, check_classes, check_normalization
-from dlseg.crf.updates import PairUpdate, ProductUpdate, SoftmaxUpdate, begin
 
 INPUTS = ("logits", "probabilities")
 

@@ -210,3 +210,22 @@ def _weight(value) -> Weight:
             f"got {plain}"
         )
     return plain
+
+
+# Kernels that others shipped. The DeepLab papers fix smoothness and 10 iterations and search the
+# rest on 100 validation images (v1, section 5; v2, section 4.1.1): see `dlseg.crf.search`. All but
+# CRF-RNN, which takes normalization="after", were used with the symmetric normalisation.
+PRESETS: dict[str, tuple[Kernel, ...]] = {
+    # Its README and example (5 iterations).
+    "pydensecrf": (smoothness(3, 3), appearance(80, 13, 10)),
+    # DeepLab's SetupEnv.m: "DeepLab", "DeepLab-MSc", "DeepLab-COCO".
+    "deeplab-v1": (smoothness(3, 3), appearance(50, 10, 5)),
+    "deeplab-msc": (smoothness(3, 3), appearance(95, 3, 3)),
+    "deeplab-coco-largefov": (smoothness(3, 3), appearance(67, 3, 5)),
+    # Run script of DeepLab-LargeFOV.
+    "largefov": (smoothness(3, 3), appearance(49, 5, 4)),
+    # deeplab-pytorch (kazuto1011), voc12.
+    "deeplab-v2-resnet101": (smoothness(1, 3), appearance(67, 3, 4)),
+    # CRF-RNN's code, values before training.
+    "crf-rnn": (smoothness(3, 3), appearance(160, 3, 5)),
+}

@@ -1,4 +1,4 @@
-"""Floor 5, data: the teaching data, Pascal VOC 2012 and Cityscapes, and paired transforms.
+"""The teaching data, Pascal VOC 2012 and Cityscapes, and paired transforms.
 
 A data set has `len`, and gives at each index an image, uint8 (H, W, 3) RGB, and its labels, uint8
 (H, W), in which 255 counts nowhere. Its attributes: `classes` (index = label), `num_classes`,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlseg.arithmetic.layer import check_integer
+from dlseg.checks import check_integer
 from dlseg.data import shapes
 from dlseg.data.canvas import Canvas, Thing
 from dlseg.data.draws import Draws

@@ -118,7 +118,18 @@ def write_label(path: str | Path, label: np.ndarray, palette: np.ndarray | None 
     image = Image.fromarray(label)
     if palette is not None:
         image.putpalette(np.asarray(palette, dtype=np.uint8).tobytes())
-    path = Path(path)
+    _save_whole(Path(path), image)
+
+
+def write_image(path: str | Path, image: np.ndarray) -> None:
+    """Write an image, uint8 (H, W, 3), as PNG; it appears under its name when it is whole.
+
+    Raises OSError where it cannot be written.
+    """
+    _save_whole(Path(path), Image.fromarray(image))
+
+
+def _save_whole(path: Path, image: Image.Image) -> None:
     partial = path.with_name(f"{path.name}.{uuid4().hex}.part")
     try:
         image.save(partial, format="PNG")

@@ -28,7 +28,7 @@ from uuid import uuid4
 import numpy as np
 from tqdm import tqdm
 
-from dlseg.arithmetic.layer import check_integer
+from dlseg.checks import check_integer
 from dlseg.data.drawing import CLASSES, IGNORE_INDEX, SMALLEST, VERSION, Scene, draw_scene
 
 __all__ = [

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
-from dlseg.arithmetic.layer import check_integer
+from dlseg.checks import check_integer
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,4 +1,4 @@
-"""Floor 5, inference: class probabilities of whole images, several scales, mirrored, in tiles."""
+"""Class probabilities of whole images, several scales, mirrored, in tiles."""
 
 from dlseg.inference.fast import prepare
 from dlseg.inference.predict import evaluating, probabilities

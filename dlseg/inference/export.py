@@ -20,7 +20,7 @@ from uuid import uuid4
 import torch
 from torch import nn
 
-from dlseg.arithmetic.layer import check_integer
+from dlseg.checks import check_integer
 from dlseg.inference.predict import evaluating
 
 INPUT, OUTPUT, OPSET = "image", "logits", 18

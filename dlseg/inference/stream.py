@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dlseg.arithmetic.layer import check_integer
+from dlseg.checks import check_integer
 from dlseg.data.transforms import MEAN, STD, to_tensors
 from dlseg.inference.predict import evaluating
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from dlseg.arithmetic.layer import check_integer
+from dlseg.checks import check_integer
 from dlseg.inference.predict import check_images, check_scales, probabilities
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from dlseg.arithmetic.layer import check_integer
+from dlseg.checks import check_integer
 
 
 class SumASPP(nn.Module):

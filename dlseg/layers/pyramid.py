@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dlseg.arithmetic import same_padding
-from dlseg.arithmetic.layer import check_integer
+from dlseg.checks import check_integer
 from dlseg.layers.separable import SeparableConv2d
 
 CONVOLUTIONS = ("plain", "separable", "bare separable")

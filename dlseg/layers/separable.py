@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlseg.arithmetic import same_padding
-from dlseg.arithmetic.layer import check_integer
+from dlseg.checks import check_integer
 
 
 class SeparableConv2d(nn.Module):

@@ -1,4 +1,4 @@
-"""Floor 5: how good a segmentation is, over a whole data set and near the boundaries."""
+"""How good a segmentation is, over a whole data set and near the boundaries."""
 
 from dlseg.metrics.confusion import ConfusionMatrix
 from dlseg.metrics.trimap import TrimapCurve, band, boundary

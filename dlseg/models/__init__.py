@@ -1,4 +1,4 @@
-"""Floor 4, models: segmentation networks, each readable in one file from input to logits.
+"""Segmentation networks, each readable in one file from input to logits.
 
 Each takes images (B, 3, H, W) and returns logits (B, num_classes, H, W); `scores` returns the
 coarse logits before the last upsampling. `backbone`, `num_classes` and `output_stride` are

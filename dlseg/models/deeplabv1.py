@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.arithmetic.layer import check_integer
 from dlseg.backbones import VGG16, check_image
 from dlseg.backbones.vgg import STAGES
 from dlseg.backbones.width import round_channels
+from dlseg.checks import check_integer
 from dlseg.layers.upsample import upsample
 
 # fc6 of table 2: kernel size, rate, channels. The first three are called DeepLab-7x7, DeepLab and

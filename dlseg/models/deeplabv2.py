@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from dlseg.arithmetic.layer import check_integer
 from dlseg.backbones import VGG16, ResNet, check_image
 from dlseg.backbones.width import round_channels
+from dlseg.checks import check_integer
 from dlseg.layers.aspp import SumASPP
 from dlseg.layers.upsample import upsample
 

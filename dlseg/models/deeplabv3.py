@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from dlseg.arithmetic import StagePlan
-from dlseg.arithmetic.layer import check_integer
 from dlseg.backbones import ResNet
 from dlseg.backbones.resnet import multi_grid_plans, stage
+from dlseg.checks import check_integer
 from dlseg.layers.pyramid import ASPP, conv_bn_relu, initialise_head, scaled_rates
 from dlseg.layers.upsample import upsample
 from dlseg.models.tap import check_resnet, tapped

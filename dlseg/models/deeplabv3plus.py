@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from dlseg.arithmetic.layer import check_integer
+from dlseg.checks import check_integer
 from dlseg.layers.decoder import Decoder
 from dlseg.layers.pyramid import ASPP, conv_bn_relu, initialise_head, scaled_rates
 from dlseg.layers.upsample import upsample

@@ -6,7 +6,7 @@ FCN-32s without learned upsampling; at output stride 8 or 16, "block4" of DeepLa
 
 from torch import Tensor, nn
 
-from dlseg.arithmetic.layer import check_integer
+from dlseg.checks import check_integer
 from dlseg.layers.upsample import upsample
 
 

@@ -1,4 +1,4 @@
-"""Floor 5, training: recipes, schedules, losses, checkpoints, and the loop that uses them.
+"""Recipes, schedules, losses, checkpoints, and the loop that uses them.
 
 `train` takes a model, a data set and a `Recipe`; `evaluate` gives the confusion matrix. One
 process or several (`dlseg.training.distributed`), on the CPU or on GPUs.

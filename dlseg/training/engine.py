@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from dlseg.arithmetic.layer import check_integer
+from dlseg.checks import check_integer
 from dlseg.training.checkpoint import LAST, load_checkpoint, save_checkpoint
 from dlseg.training.distributed import distribute, is_main, processes, rank, sum_over_processes
 from dlseg.training.loader import TrainingPictures, training_batches

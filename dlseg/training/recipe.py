@@ -7,7 +7,7 @@ processes, how often a checkpoint is written.
 import math
 from dataclasses import dataclass
 
-from dlseg.arithmetic.layer import check_integer
+from dlseg.checks import check_integer
 
 OPTIMISERS = ("sgd", "adamw")
 SCHEDULES = ("poly", "step", "constant")

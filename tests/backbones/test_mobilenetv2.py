@@ -10,7 +10,7 @@ from dlseg.arithmetic.counting import conv_multiply_adds, inverted_residual_mult
 from dlseg.backbones.features import LastMap
 from dlseg.backbones.mobilenetv2 import InvertedResidual, MobileNetV2
 from dlseg.backbones.width import round_channels
-from dlseg.layers import gradient_support, receptive_field
+from dlseg.inspect import gradient_support, receptive_field
 from tests.backbones.counting import multiply_adds, parameters, without_weights
 from tests.peers import load_timm, load_torchvision, randomise
 

@@ -8,7 +8,7 @@ import torch
 from dlseg.arithmetic import StagePlan, networks, stack_fields
 from dlseg.backbones.features import LastMap
 from dlseg.backbones.resnet import BasicUnit, ResNet, multi_grid_plans
-from dlseg.layers import receptive_field
+from dlseg.inspect import receptive_field
 from tests.backbones.counting import parameters, without_weights
 from tests.peers import distance, load_torchvision, randomise
 

@@ -10,7 +10,7 @@ from torch import nn
 from dlseg.arithmetic import networks, stack_fields, to_atrous
 from dlseg.backbones.features import LastMap
 from dlseg.backbones.vgg import VGG16
-from dlseg.layers import receptive_field
+from dlseg.inspect import receptive_field
 from tests.backbones.counting import parameters, without_weights
 from tests.peers import distance, load_torchvision, randomise
 

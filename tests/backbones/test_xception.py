@@ -9,7 +9,7 @@ from dlseg.arithmetic.counting import conv_multiply_adds, separable_multiply_add
 from dlseg.backbones.features import LastMap
 from dlseg.backbones.width import round_channels
 from dlseg.backbones.xception import Xception, XceptionBlock
-from dlseg.layers import receptive_field
+from dlseg.inspect import receptive_field
 from tests.backbones.counting import multiply_adds, parameters, without_weights
 from tests.peers import load_timm, randomise
 

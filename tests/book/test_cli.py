@@ -6,11 +6,13 @@ import subprocess
 import sys
 
 import pytest
-from chapter_tools import BOOK, NAMES, ROOT
 
-from dlseg import __version__
+from dlseg import __version__, checks
+from dlseg.__main__ import main
 from dlseg.book import cli
-from dlseg.book import command as shared
+from dlseg.book.manifest import ManifestError
+from dlseg.device import use_device
+from tests.chapters.tools import BOOK, NAMES, ROOT
 
 
 def dlseg(*words: str, **environment: str) -> subprocess.CompletedProcess:
@@ -71,12 +73,11 @@ def test_port_that_is_none(port):
         ("run", "nbclient", "read"),
         ("test", "nbval", "test"),
         ("site", "sphinx", "site"),
-        ("doctor", "packaging", "read"),
     ],
 )
 def test_missing_tool(command, module, extra, monkeypatch, capsys):
-    monkeypatch.setattr(shared.importlib.util, "find_spec", lambda name: None)
-    assert cli.main([command]) == 2
+    monkeypatch.setattr(checks.importlib.util, "find_spec", lambda name: None)
+    assert main([command]) == 2
     assert f"{module} is not installed; run: pip install" in capsys.readouterr().err
 
 
@@ -91,16 +92,16 @@ def test_missing_device_is_told_once(command):
 
 def test_chosen_device_is_used(monkeypatch):
     monkeypatch.setenv("DLSEG_DEVICE", "gpu")
-    shared.use_device("cpu")
+    use_device("cpu")
     assert os.environ["DLSEG_DEVICE"] == "cpu"
 
 
 def test_no_book_here(tmp_path, monkeypatch, capsys):
     def nowhere():
-        raise cli.ManifestError("no book.toml in this folder or above it")
+        raise ManifestError("no book.toml in this folder or above it")
 
     monkeypatch.setattr(cli, "read_book", nowhere)
-    assert cli.main(["list"]) == 2
+    assert main(["list"]) == 2
     assert capsys.readouterr().err == "dlseg: no book.toml in this folder or above it\n"
 
 
@@ -121,7 +122,7 @@ def test_doctor_names_the_fix():
 def test_doctor_on_an_old_package(monkeypatch):
     from packaging.requirements import Requirement
 
-    from dlseg.book import doctor
+    from dlseg.commands import doctor
 
     finding = doctor.check_package(Requirement("numpy>=99"), "read")
     assert finding.good is False and "the book needs >=99" in finding.what

@@ -1,9 +1,9 @@
 """book.toml and SUMMARY.md: what mdBook would refuse is refused, and the rest is read right."""
 
 import pytest
-from chapter_tools import BOOK, ROOT
 
 from dlseg.book.manifest import ManifestError, chapter_table, find_root, read_book
+from tests.chapters.tools import BOOK, ROOT
 
 GOOD = '[book]\ntitle = "T"\nsrc = "chapters"\n'
 SUMMARY = "# Summary\n\n[Start](00-start.ipynb)\n\n# Part\n\n- [One](01-one.ipynb)\n- [Two]()\n"
@@ -92,7 +92,7 @@ def test_the_books_own_settings_stand_where_mdbook_allows_them():
     ("file", "folder"), [("README.md", "chapters/"), ("CONTENTS", "")], ids=["README", "contents"]
 )
 def test_tables_of_chapters_are_current(file, folder):
-    from chapter_tools import prose
+    from tests.chapters.tools import prose
 
     text = prose("00-contents") if file == "CONTENTS" else (ROOT / file).read_text("utf-8")
     assert chapter_table(BOOK, folder) in text

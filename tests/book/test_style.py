@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from chapter_tools import ROOT
 
-from dlseg.book import maps, style
-from dlseg.book.photograph import photograph
+from dlseg.book import style
 from dlseg.book.picture import from_figure
+from support import maps
+from support.photographs import photograph
+from tests.chapters.tools import ROOT
 
 # The first 21 colours of Pascal VOC and its void colour, as its own tools write them.
 VOC = """0 0 0, 128 0 0, 0 128 0, 128 128 0, 0 0 128, 128 0 128, 0 128 128, 128 128 128, 64 0 0,

@@ -17,8 +17,7 @@ from pathlib import Path
 import pytest
 
 from dlseg.book.manifest import Chapter, find_root
-
-from .driving import FLAGS, find_chromium, is_local
+from tests.browser.driving import FLAGS, find_chromium, is_local
 
 QUIET_SETTINGS = {
     "docmanager-extension/plugin": {"autosave": False},

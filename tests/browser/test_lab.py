@@ -5,8 +5,7 @@ from statistics import median
 import pytest
 
 from dlseg.book.manifest import read_book
-
-from .driving import LIVE, PICTURE, PRINTED, TIME_KEY, changes, drag, press
+from tests.browser.driving import LIVE, PICTURE, PRINTED, TIME_KEY, changes, drag, press
 
 pytestmark = pytest.mark.browser
 

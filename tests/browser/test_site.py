@@ -4,8 +4,7 @@ import nbformat
 import pytest
 
 from dlseg.book.manifest import read_book
-
-from .driving import PICTURE, PRINTED, changes, drag, press
+from tests.browser.driving import PICTURE, PRINTED, changes, drag, press
 
 pytestmark = pytest.mark.browser
 

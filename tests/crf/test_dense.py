@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from dlseg.crf import updates
 from dlseg.crf.dense import DenseCRF
 from dlseg.crf.exact import mean_field
-from dlseg.crf.filtering import build_filter
+from dlseg.crf.fast import updates
+from dlseg.crf.fast.filtering import build_filter
+from dlseg.crf.fast.updates import PairUpdate, ProductUpdate, SoftmaxUpdate, trimmed
 from dlseg.crf.kernels import Kernel, appearance, smoothness
-from dlseg.crf.updates import PairUpdate, ProductUpdate, SoftmaxUpdate, trimmed
 from tests.crf.toys import coarse_logits, photograph, random_case
 
 KERNELS = (smoothness(2, 1.5), appearance(20, 60, 4))

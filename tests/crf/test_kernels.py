@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from dlseg.crf import kernels
-from dlseg.crf.kernels import Kernel, appearance, features, smoothness
-from dlseg.crf.presets import PRESETS
+from dlseg.crf.kernels import PRESETS, Kernel, appearance, features, smoothness
 from tests.crf.toys import random_case
 
 

@@ -11,7 +11,8 @@ from dlseg.arithmetic.counting import (
     separable_multiply_adds,
     separable_parameters,
 )
-from dlseg.layers import SeparableConv2d, atrous_conv2d, gradient_support, receptive_field
+from dlseg.inspect import gradient_support, receptive_field
+from dlseg.layers import SeparableConv2d, atrous_conv2d
 
 HALVES = ("conv_dw", "conv_pw")
 

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from dlseg.arithmetic import networks, stack_fields
-from dlseg.backbones import VGG16, cost
-from dlseg.layers import receptive_field
+from dlseg.backbones import VGG16
+from dlseg.inspect import cost, receptive_field
 from dlseg.models import DeepLabV1, ScoreMap
 from dlseg.models.deeplabv1 import VARIANTS, pad_for_pools
 from tests.backbones.counting import parameters, without_weights

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dlseg.backbones import cost
 from dlseg.backbones.features import LastMap
-from dlseg.layers import SumASPP, atrous_taps, receptive_field
+from dlseg.inspect import cost, receptive_field
+from dlseg.layers import SumASPP, atrous_taps
 from dlseg.models import FCN, DeepLabV1, DeepLabV2, MultiScale, ScoreMap
 from dlseg.models.deeplabv2 import ASPP_L, ASPP_S, LARGE_FOV, RESNETS, VGGS, resized
 from tests.backbones.counting import multiply_adds, parameters, without_weights

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from dlseg.backbones import MobileNetV2, ResNet, Xception
-from dlseg.layers import ASPP, ImagePooling, atrous_taps, receptive_field
+from dlseg.inspect import receptive_field
+from dlseg.layers import ASPP, ImagePooling, atrous_taps
 from dlseg.layers.pyramid import scaled_rates
 from dlseg.models import FCN, DeepLabV3, DeepLabV3Cascade, ScoreMap, at_output_stride
 from dlseg.models.deeplabv3 import cascade_plans

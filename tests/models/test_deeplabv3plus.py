@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dlseg.backbones import MobileNetV2, ResNet, Xception, cost
+from dlseg.backbones import MobileNetV2, ResNet, Xception
+from dlseg.inspect import cost
 from dlseg.layers import Decoder, atrous_taps, upsample
 from dlseg.models import DeepLabV3, DeepLabV3Plus, at_output_stride
 from dlseg.models.implementations import deeplab2_deeplabv3plus, vainf_deeplabv3plus

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from dlseg.backbones import VGG16, MobileNetV2, ResNet, Xception
-from dlseg.layers import receptive_field, upsample
+from dlseg.inspect import receptive_field
+from dlseg.layers import upsample
 from dlseg.models import FCN, ScoreMap
 from tests.backbones.counting import parameters, without_weights
 

@@ -9,7 +9,8 @@ from torch import nn
 
 from dlseg.backbones import VGG16, ResNet
 from dlseg.crf import DenseCRF, Kernel, appearance, smoothness
-from dlseg.layers import ImagePooling, atrous_taps, receptive_field, upsample
+from dlseg.inspect import receptive_field
+from dlseg.layers import ImagePooling, atrous_taps, upsample
 from dlseg.models import FCN, DeepLabV1, MultiScale, ScoreMap
 from dlseg.models.relatives import (
     ContextModule,

@@ -8,7 +8,8 @@ from torch import nn
 
 from dlseg.arithmetic import Layer, stack_fields, vgg16
 from dlseg.backbones import VGG16, ResNet
-from dlseg.layers import receptive_field, upsample
+from dlseg.inspect import receptive_field
+from dlseg.layers import upsample
 from dlseg.models import ScoreMap
 from dlseg.models.relatives import (
     LRR,

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.arithmetic.layer import check_integer
 from dlseg.backbones import VGG16, check_image
 from dlseg.backbones.width import round_channels
+from dlseg.checks import check_integer
 from dlseg.models.relatives.vgg_maps import enlarged, pad_to_multiple
 
 RATES = (1, 1, 2, 4, 8, 16, 1)  # of the 3x3 layers; a 1x1 follows

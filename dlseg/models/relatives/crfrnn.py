@@ -10,11 +10,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from dlseg.arithmetic.layer import check_integer
 from dlseg.backbones import check_image
+from dlseg.checks import check_integer
 from dlseg.crf.dense import DenseCRF
-from dlseg.crf.kernels import Kernel, compatibility
-from dlseg.crf.presets import PRESETS
+from dlseg.crf.kernels import PRESETS, Kernel, compatibility
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours in 0..1
 SMALLEST = 1e-30  # stands for a probability of 0, which has no logarithm

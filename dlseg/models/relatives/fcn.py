@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.arithmetic.layer import check_integer
 from dlseg.backbones import VGG16, check_image
 from dlseg.backbones.vgg import STAGES
 from dlseg.backbones.width import round_channels
+from dlseg.checks import check_integer
 from dlseg.models.relatives.vgg_maps import enlarged, pad_to_multiple, pooled_maps
 
 OUTPUT_STRIDES = (32, 16, 8)

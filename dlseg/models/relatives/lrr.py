@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.arithmetic.layer import check_integer
 from dlseg.backbones import VGG16, check_image
 from dlseg.backbones.vgg import STAGES
 from dlseg.backbones.width import round_channels
+from dlseg.checks import check_integer
 from dlseg.layers.upsample import upsample
 from dlseg.models.relatives.vgg_maps import enlarged, pad_to_multiple, pooled_maps
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.arithmetic.layer import check_integer
+from dlseg.checks import check_integer
 from dlseg.layers.upsample import upsample
 
 SCALE = 10.0

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.arithmetic.layer import check_integer
 from dlseg.backbones import ResNet
+from dlseg.checks import check_integer
 from dlseg.layers.pyramid import ImagePooling, conv_bn_relu, initialise_head
 from dlseg.layers.upsample import upsample
 from dlseg.models.tap import check_resnet, tapped

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.arithmetic.layer import check_integer
 from dlseg.backbones import ResNet
+from dlseg.checks import check_integer
 from dlseg.layers.upsample import upsample
 from dlseg.models.tap import tapped
 

@@ -7,10 +7,10 @@ image segmentation".
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.arithmetic.layer import check_integer
 from dlseg.backbones import VGG16, check_image
 from dlseg.backbones.vgg import STAGES
 from dlseg.backbones.width import round_channels
+from dlseg.checks import check_integer
 
 
 class SegNet(nn.Module):

@@ -7,8 +7,8 @@ section 2 and figure 1.
 import torch
 from torch import Tensor, nn
 
-from dlseg.arithmetic.layer import check_integer
 from dlseg.backbones.width import check_width, round_channels
+from dlseg.checks import check_integer
 
 CHANNELS = (64, 128, 256, 512, 1024)
 MARGIN = 92  # pixels that the valid convolutions take from each side

@@ -1,0 +1,269 @@
+"""The drawings of chapter 08: the network and its sizes, the taps of fc6, what the CRF changes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+
+import numpy as np
+import torch
+from torch import nn
+
+from dlseg.arithmetic import Layer, conv_multiply_adds, stack_fields
+from dlseg.backbones import VGG16
+from dlseg.book import svg
+from dlseg.book.picture import Picture, from_figure, from_svg
+from dlseg.book.style import BLUE, FAINT, GREEN, INK, ORANGE, RED, SKY, new_figure
+from dlseg.models import DeepLabV1
+from dlseg.models.deeplabv1 import VARIANTS
+from support.maps import BROKEN, REPAIRED, STILL, changes
+
+NETWORKS = {"of the paper": False, "as released": True}
+UNITS = {"centre": (0.5, 0.5), "side": (0.5, 0), "corner": (0, 0)}
+COLUMN, LARGEST, BASE = 90, 80, 130
+CELL, LEFT, TOP = 5.6, 12, 40  # side of a drawn unit of fc6's map, and where the padding begins
+CONV5 = 28  # index of conv5_3 among the layers of VGG-16
+BRANCHES = (("image", 3, 8), ("pool1", 64, 4), ("pool2", 128, 2), ("pool3", 256, 1),
+            ("pool4", 512, 1))  # fmt: skip
+ROW = 44
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One map: units along a side, channels, the pixels along one axis that a unit sees.
+
+    words: the stride or the rate of the layer that makes it. dense: whether holes changed it.
+    """
+
+    name: str
+    side: int
+    channels: int
+    field: int
+    words: str
+    dense: bool
+
+
+@cache
+def _modules(variant: str, released: bool, output_stride: int) -> list[tuple[str, nn.Module]]:
+    """All layers with a window, first to last; those whose maps are drawn have a name."""
+    with torch.device("meta"):
+        network = DeepLabV1(21, variant, released)
+        features = VGG16(output_stride, 3 if released else 2).features
+    network.fc6.dilation = (_rate(variant, output_stride),) * 2
+    found, pools = [], 0
+    for place, module in enumerate(features):
+        pools += isinstance(module, nn.MaxPool2d)
+        name = f"pool{pools}" if isinstance(module, nn.MaxPool2d) else ""
+        name = "conv5" if place == CONV5 else name
+        found += [(name, module)] * hasattr(module, "kernel_size")
+    found += [("", network.pool5a)] * released
+    return [*found, ("fc6", network.fc6), ("fc7", network.fc7), ("fc8", network.fc8)]
+
+
+def _rate(variant: str, output_stride: int) -> int:
+    """fc6's rate in units of the map, so that it spans the same pixels at any output stride."""
+    return VARIANTS[variant][1] * 8 // output_stride
+
+
+def stages(
+    variant: str, released: bool, side: int, output_stride: int = 8
+) -> tuple[list[Stage], int]:
+    """The named maps of DeepLab v1 for an image of `side` pixels, and the multiply-adds up to fc8.
+
+    variant: a key of `VARIANTS`; released: as for `DeepLabV1`; output_stride: 8 as in the paper,
+    or 16 or 32, with fewer holes or none. By arithmetic, nothing is computed.
+    """
+    found, layers, total, channels = [], [], 0, 3
+    # Zeros around the image, as `pad_for_pools` has them at output stride 8.
+    width = side if released else side + (32 - output_stride) + -side % output_stride
+    for name, module in _modules(variant, released, output_stride):
+        window = (module.kernel_size, module.stride, module.padding, getattr(module, "dilation", 1))
+        layers.append(Layer(*(size[0] if isinstance(size, tuple) else size for size in window)))
+        layer = layers[-1]
+        width = width if name == "fc6" else layer.output_size(width)  # padded to keep it
+        if isinstance(module, nn.Conv2d):
+            total += conv_multiply_adds(channels, module.out_channels, width, layer.kernel_size)
+            channels = module.out_channels
+        if name:
+            words, dense = _change(name, layer, output_stride)
+            field = stack_fields(layers)[-1].size
+            found.append(Stage(name, width, channels, field, words, dense))
+    return found, total
+
+
+def _change(name: str, layer: Layer, output_stride: int) -> tuple[str, bool]:
+    """What a box says about stride or rate, and whether the hole algorithm changed it."""
+    if name.startswith("pool"):
+        return f"stride {layer.stride}", layer.stride == 1
+    if layer.kernel_size == 1:
+        return "1x1", False
+    return f"rate {layer.rate}", layer.rate > 1 and (name == "conv5" or output_stride < 32)
+
+
+def parameters(variant: str) -> int:
+    """Weights and biases of DeepLab v1 with 21 classes; the same as released."""
+    convolutions = (m for _, m in _modules(variant, False, 8) if isinstance(m, nn.Conv2d))
+    return sum(p.numel() for m in convolutions for p in m.parameters())
+
+
+def network_picture(
+    variant: str = "LargeFOV",
+    output_stride: int = 8,
+    side: int = 321,
+    network: str = "of the paper",
+) -> Picture:
+    """DeepLab v1 from image to logits, one square per map, with sizes, fields and costs.
+
+    variant: a key of `VARIANTS`. output_stride, side: as for `stages`. network: a key of
+    `NETWORKS`.
+    """
+    found, total = stages(variant, NETWORKS[network], side, output_stride)
+    kernel_size, rate = VARIANTS[variant][0], _rate(variant, output_stride)
+    title = "DeepLab v1" if network == "of the paper" else f"DeepLab v1 {network}"
+    title += f", output stride {output_stride}, fc6 {kernel_size}x{kernel_size} at rate {rate}, "
+    title += f"image of {side} x {side} pixels"
+    parts = [svg.text(10, 22, title, size=14)]
+    ends = [Stage(name, side, 3 if name == "image" else 21, 0, "", False)
+            for name in ("image", "logits")]  # fmt: skip
+    boxes = [ends[0], *found, ends[1]]
+    for number, stage in enumerate(boxes):
+        parts.append(_box(10 + COLUMN * number, stage, side))
+    field, units = found[-1].field, found[-1].side
+    costs = f"{parameters(variant) / 1e6:.1f} M parameters, {total / 1e9:.1f} G multiply-adds"
+    words = f"{units} x {units} scores, each sees {field} x {field} pixels; {costs}"
+    parts.append(svg.text(10, BASE + 124, words, size=14))
+    told = ", ".join(f"{stage.name} {stage.side}" for stage in boxes)
+    changed = ", ".join(stage.name for stage in found if stage.dense) or "nothing"
+    drawn = svg.document(10 + COLUMN * len(boxes), BASE + 140, parts)
+    return from_svg(drawn, f"{title}. Sides: {told}. Changed by holes: {changed}. {words}.")
+
+
+def _box(x: float, stage: Stage, largest: int) -> str:
+    """A map on the base line: orange with a dashed frame where a stride became a rate.
+
+    Its side is drawn by its root, for the maps behind pool3 would be too small to see.
+    """
+    size = LARGEST * (stage.side / largest) ** 0.5
+    frame = {"stroke": RED, "thick": 3, "dash": "5 3"} if stage.dense else {"stroke": BLUE}
+    fill = ORANGE if stage.dense else GREEN if stage.name in ("fc8", "logits") else SKY
+    lines = [stage.name, f"{stage.side} x {stage.side}", f"{stage.channels} ch."]
+    lines += [stage.words, f"sees {stage.field}"] * bool(stage.words)
+    words = [svg.text(x, BASE + 22 + 18 * row, line, size=12) for row, line in enumerate(lines)]
+    return svg.rect(x, BASE - size, size, size, fill=fill, **frame) + "".join(words)
+
+
+def fc6_taps(variant: str, unit: str, units: int) -> list[tuple[int, int]]:
+    """Rows and columns that fc6 reads for one unit of a map of `units` x `units`; some outside.
+
+    unit: a key of `UNITS`.
+    """
+    kernel_size, rate, _ = VARIANTS[variant]
+    layer = Layer(kernel_size, 1, rate * (kernel_size - 1) // 2, rate)
+    row, column = (round(share * (units - 1)) for share in UNITS[unit])
+    return list(product(layer.taps(row), layer.taps(column)))
+
+
+def fc6_picture(variant: str = "LargeFOV", unit: str = "centre", units: int = 41) -> Picture:
+    """The taps of fc6 for one unit, on the map of pool5.
+
+    variant: a key of `VARIANTS`; unit: of `UNITS`; units: side of the map.
+    """
+    kernel_size, rate, channels = VARIANTS[variant]
+    taps, edge = fc6_taps(variant, unit, units), rate * (kernel_size - 1) // 2
+    inside = sum(0 <= row < units and 0 <= column < units for row, column in taps)
+    reach, whole = rate * (kernel_size - 1) + 1, (units + 2 * edge) * CELL
+    title = f"fc6 {kernel_size}x{kernel_size}, rate {rate}, on a map of {units} x {units}"
+    lines = [
+        f"unit at the {unit} (black frame)",
+        f"{kernel_size**2} taps from end to end of {reach} units",
+        f"{inside} of them on the map",
+        f"around it {edge} rows of zeros",
+        f"{kernel_size**2 * 512 * channels / 1e6:.1f} M weights",
+    ]
+    x, y = LEFT + edge * CELL, TOP + edge * CELL
+    parts = [svg.text(LEFT, 24, title, size=14)]
+    parts.append(svg.rect(LEFT, TOP, whole, whole, stroke=FAINT, dash="4 3"))
+    parts.append(svg.rect(x, y, units * CELL, units * CELL, fill="#eef2f6", stroke=INK))
+    parts.append(svg.grid(x, y, units, units, CELL, colour="#d5dae1"))
+    for row, column in taps:
+        on_map = 0 <= row < units and 0 <= column < units
+        at = (x + column * CELL, y + row * CELL, CELL, CELL)
+        parts.append(svg.rect(*at, fill=BLUE if on_map else FAINT))
+    row, column = (round(share * (units - 1)) for share in UNITS[unit])
+    at = (x + column * CELL - 2, y + row * CELL - 2, CELL + 4, CELL + 4)
+    parts.append(svg.rect(*at, stroke=INK, thick=2))
+    right = LEFT + (units + 24) * CELL + 24
+    parts += [svg.text(right, TOP + 110 + 26 * i, line) for i, line in enumerate(lines)]
+    drawn = svg.document(right + 260, TOP + (units + 24) * CELL + 12, parts)
+    return from_svg(drawn, f"{title}: {', '.join(lines)}.")
+
+
+def msc_picture() -> Picture:
+    """The five branches of MSc, from early maps to the classifier."""
+    parts = [svg.text(12, 22, "MSc: early maps help the classifier", size=14)]
+    middle = 40 + ROW * 2.5
+    for number, (name, channels, stride) in enumerate((*BRANCHES, ("fc7", 1024, 0))):
+        y = 40 + ROW * number
+        parts.append(_cell(12, y, 150, f"{name}, {channels} ch.", SKY))
+        if stride:
+            parts.append(_cell(190, y, 190, f"3x3, stride {stride}, 128 ch.", ORANGE))
+            parts.append(_cell(408, y, 130, "1x1, 128 ch.", ORANGE))
+            parts += [svg.line(162, y + 14, 190, y + 14), svg.line(380, y + 14, 408, y + 14)]
+        end = 538 if stride else 162
+        parts.append(svg.polyline([(end, y + 14), (574, y + 14), (600, middle + 14)], thick=1))
+    parts.append(_cell(600, middle, 190, "join: 1024 + 5 x 128 ch.", GREEN))
+    parts.append(svg.line(790, middle + 14, 814, middle + 14))
+    parts.append(_cell(814, middle, 130, "fc8: 1x1, 21 ch.", GREEN))
+    told = "; ".join(f"{name} with {c} channels, stride {s}" for name, c, s in BRANCHES)
+    alt = f"Five branches of a 3x3 and a 1x1 convolution, 128 channels each, begin at {told}; they "
+    alt += "are joined to the 1024 channels of fc7, and the classifier fc8 reads all 1664."
+    return from_svg(svg.document(956, 50 + 6 * ROW, parts), alt)
+
+
+def _cell(x: float, y: float, width: float, words: str, fill: str) -> str:
+    box = svg.rect(x, y, width, 28, fill=fill, stroke=INK)
+    return box + svg.text(x + 8, y + 19, words, size=12)
+
+
+def repairs(before: np.ndarray, after: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """What refinement repaired and broke, as `crf.changes`; void pixels (255) stay white.
+
+    before, after, truth: integers (H, W). Returns: uint8 (H, W, 3).
+    """
+    known = truth != 255
+    return changes(np.where(known, before, truth), np.where(known, after, truth), truth)
+
+
+def colour_key() -> Picture:
+    """What the colours of `repairs` mean."""
+    words = (("repaired", REPAIRED), ("broken", BROKEN), ("wrong before and after", STILL))
+    parts = []
+    for number, (name, colour) in enumerate(words):
+        parts.append(svg.rect(12 + 150 * number, 6, 18, 18, fill=colour))
+        parts.append(svg.text(38 + 150 * number, 20, name))
+    alt = "Green pixels were repaired, red ones broken, grey ones wrong before and after."
+    return from_svg(svg.document(520, 30, parts), alt)
+
+
+def dumbbells(
+    pairs: Sequence[tuple[str, float, float]], title: str, names: tuple[str, str]
+) -> Picture:
+    """Two values per row, joined by a line: (label, first, second), with what they are called."""
+    figure, axes = new_figure(height=1.3 + 0.34 * len(pairs))
+    rows = range(len(pairs))
+    for row, (_, first, second) in zip(rows, pairs, strict=True):
+        axes.plot([first, second], [row, row], color=FAINT, linewidth=3, marker="", linestyle="-")
+    for place, (name, colour, marker) in enumerate(zip(names, (BLUE, ORANGE), "os", strict=True)):
+        values = [pair[1 + place] for pair in pairs]
+        axes.plot(values, rows, linestyle="", color=colour, marker=marker, markersize=7, label=name)
+        for row, value in zip(rows, values, strict=True):
+            place_of = {"xytext": (8 if place else -8, 0), "textcoords": "offset points"}
+            words = {"ha": "left" if place else "right", "va": "center", "fontsize": 9}
+            axes.annotate(f"{value:.2f}", (value, row), **place_of, **words)
+    low, high = (edge(value for pair in pairs for value in pair[1:]) for edge in (min, max))
+    room = 0.14 * (high - low)
+    axes.set(ylim=(len(pairs) - 0.5, -0.5), xlim=(low - room, high + room), title=title)
+    axes.set_yticks(rows, [label for label, *_ in pairs])
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
+    told = "; ".join(f"{label}: {first:.2f}, {second:.2f}" for label, first, second in pairs)
+    return from_figure(figure, f"{title}, {names[0]} and {names[1]}. {told}.")

@@ -1,0 +1,73 @@
+"""Maps as images: side by side under their titles, quick enough to be redrawn while dragging."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+
+from dlseg.book import svg
+from dlseg.book.picture import Picture, from_svg
+from dlseg.book.style import GREEN, INK, MORE, RED, SIGNED
+
+SIDE, GAP = 232, 16
+RIGHT, WRONG, VOID = (0, 114, 178), (213, 94, 0), (221, 221, 221)
+STILL, REPAIRED, BROKEN = "#4d5560", GREEN, RED
+
+
+def grey(image: np.ndarray) -> np.ndarray:
+    """Values in [0, 1] as grey levels. Returns: uint8, same shape."""
+    return np.uint8(np.clip(image, 0, 1) * 255)
+
+
+def coloured(image: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Values as colours of the book's maps; a negative `low` chooses the map for signed values.
+
+    image: array (H, W). low, high: the values at the two ends of the map.
+    Returns: uint8 array (H, W, 3).
+    """
+    colours = matplotlib.colormaps[SIGNED if low < 0 else MORE]
+    return np.uint8(colours((image - low) / (high - low))[..., :3] * 255)
+
+
+def panels(images: Sequence[np.ndarray], titles: Sequence[str], alt: str) -> Picture:
+    """Square images in a row, each under its title.
+
+    images: uint8 arrays (H, W) or (H, W, 3); each is drawn to the same side, pixel by pixel.
+    """
+    parts = []
+    for index, (image, title) in enumerate(zip(images, titles, strict=True)):
+        x = 10 + index * (SIDE + GAP)
+        parts.append(svg.text(x, 18, title, size=12))
+        parts.append(svg.pixels(x, 28, SIDE, SIDE, image))
+        parts.append(svg.rect(x, 28, SIDE, SIDE, stroke=INK))
+    width = 20 + len(images) * (SIDE + GAP) - GAP
+    return from_svg(svg.document(width, SIDE + 38, parts), alt)
+
+
+def changes(before: np.ndarray, after: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """What refinement did to each pixel: repaired, broken, wrong before and after; else white.
+
+    before, after, truth: integers (H, W). Returns: uint8 (H, W, 3).
+    """
+    shown = np.full((*truth.shape, 3), 255, dtype=np.uint8)
+    shown[(before != truth) & (after != truth)] = rgb(STILL)
+    shown[(before != truth) & (after == truth)] = rgb(REPAIRED)
+    shown[(before == truth) & (after != truth)] = rgb(BROKEN)
+    return shown
+
+
+def right_and_wrong(labels: np.ndarray, guess: np.ndarray, inside=True) -> np.ndarray:
+    """Right pixels blue, wrong ones orange, void grey; paler where `inside` is False.
+
+    labels, guess: integers (H, W). Returns: uint8 (H, W, 3).
+    """
+    colours = np.where((guess == labels)[..., None], RIGHT, WRONG)
+    colours = np.where((labels == 255)[..., None], VOID, colours)
+    pale = 255 - (255 - colours) // 5
+    inside = np.broadcast_to(inside, labels.shape)[..., None]
+    return np.where(inside, colours, pale).astype(np.uint8)
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """A colour such as "#4d5560" as three values, 0 to 255."""
+    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))

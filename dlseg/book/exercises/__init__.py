@@ -1,1 +1,0 @@
-"""The exercises, one module per chapter: solutions, plausible mistakes and their hints."""

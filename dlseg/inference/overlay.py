@@ -1,0 +1,47 @@
+"""Predicted labels as pictures: laid over the image, and the list of their colours."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+ROW, SQUARE, MARGIN, FONT_SIZE = 26, 18, 8, 15  # pixels
+
+
+def overlay(image: np.ndarray, labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """The image with each pixel halfway to the colour of its label.
+
+    image: uint8 (H, W, 3) RGB; labels: uint8 (H, W); palette: uint8 (256, 3).
+    Returns: uint8 (H, W, 3).
+    """
+    return ((image.astype(np.uint16) + palette[labels]) // 2).astype(np.uint8)
+
+
+def shares(labels: np.ndarray) -> dict[int, float]:
+    """Which labels there are, and the share of the pixels each has, the largest first.
+
+    labels: uint8 (H, W).
+    """
+    counts = np.bincount(labels.ravel(), minlength=256)
+    order = np.argsort(-counts, kind="stable")
+    return {int(label): counts[label] / labels.size for label in order if counts[label]}
+
+
+def legend(labels: np.ndarray, classes: Sequence[str], palette: np.ndarray) -> np.ndarray:
+    """A square of colour, the name and the share of each class that `labels` shows.
+
+    labels: uint8 (H, W), 0 .. len(classes) - 1; palette: uint8 (256, 3).
+    Returns: uint8 (height, width, 3), white where nothing is drawn.
+    """
+    font = ImageFont.load_default(FONT_SIZE)
+    rows = [(label, f"{classes[label]}  {share:.1%}") for label, share in shares(labels).items()]
+    indent = 2 * MARGIN + SQUARE
+    width = indent + MARGIN + max(round(font.getlength(words)) for _, words in rows)
+    paper = Image.new("RGB", (width, 2 * MARGIN + ROW * len(rows) - (ROW - SQUARE)), "white")
+    draw = ImageDraw.Draw(paper)
+    for number, (label, words) in enumerate(rows):
+        top = MARGIN + number * ROW
+        square = (MARGIN, top, MARGIN + SQUARE - 1, top + SQUARE - 1)
+        draw.rectangle(square, fill=tuple(palette[label].tolist()), outline="black")
+        draw.text((indent, top + SQUARE / 2), words, fill="black", font=font, anchor="lm")
+    return np.array(paper)

@@ -1,0 +1,207 @@
+"""The receptive field of any torch model, layer by layer, by tracing one run of it.
+
+The model runs on fake tensors, which have shapes but no values, so nothing is computed and nothing
+of the model changes; what each operation does to positions goes into the graphs of
+`dlseg.arithmetic.graph`, one for rows and one for columns.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+)
+
+from dlseg.arithmetic import Graph
+from dlseg.inspect.probe import evaluating, input_shape, main_output
+from dlseg.inspect.tracing import Tracer
+
+HEADINGS = ("layer", "operation", "output", "field", "stride", "padding", "start", "aligned")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the units of one map see. Numbers are one int where rows and columns agree, else (H, W).
+
+    name: module path, with "#2" where it ran before; operation: what made the map; output_size:
+    units. size, stride, padding, start, in input pixels, as of `arithmetic.Field` (stride 0: all
+    units see the same), None where units differ in what they see. extents: fewest and most pixels
+    that a unit spans inside the image. aligned: all branches so far share their centres.
+    """
+
+    name: str
+    operation: str
+    output_size: int | tuple[int, int]
+    size: int | tuple[int, int] | None
+    stride: int | tuple[int, int] | None
+    padding: int | tuple[int, int] | None
+    start: float | tuple[float, float] | None
+    extents: tuple
+    aligned: bool
+    whole_image: bool
+
+
+class FieldReport:
+    """Result of `receptive_field`: a row for each layer, and what the output units see.
+
+    layers: a `Row` for each operation that changes what is seen, in order; output: the row of the
+    output; graphs: the two graphs; unaligned: a sentence for each place where branches that do
+    not share their centres meet; problem: why the output has no single field, or "".
+    `print` it for a table.
+    """
+
+    def __init__(self, graphs: tuple[Graph, Graph], descriptions: dict[str, str], output: str):
+        self.graphs = graphs
+        rows = {name: _row(graphs, name, kind) for name, kind in descriptions.items()}
+        self.output = rows[output]
+        self.layers = tuple(row for name, row in rows.items() if name != "input")
+        found = [str(place) for graph in graphs for place in graph.misalignments]
+        self.unaligned = tuple(dict.fromkeys(found))
+        self.problem = next((p for p in (g.node(output).problem for g in graphs) if p), "")
+
+    @property
+    def size(self) -> int | tuple[int, int] | None:
+        """Pixels seen by one output unit, padding included; None where units differ."""
+        return self.output.size
+
+    @property
+    def stride(self) -> int | tuple[int, int] | None:
+        """Input pixels between the fields of neighbouring output units; 0: they see the same."""
+        return self.output.stride
+
+    @property
+    def padding(self) -> int | tuple[int, int] | None:
+        """Pixels by which the field of the first output unit begins before the image."""
+        return self.output.padding
+
+    @property
+    def start(self) -> float | tuple[float, float] | None:
+        """Centre of the field of the first output unit, in input pixels."""
+        return self.output.start
+
+    @property
+    def aligned(self) -> bool:
+        """Whether all branches before the output share their centres."""
+        return self.output.aligned
+
+    @property
+    def whole_image(self) -> bool:
+        """Whether every output unit sees the image from edge to edge."""
+        return self.output.whole_image
+
+    def region(self, row: int, column: int) -> tuple:
+        """((first row, last row), (first column, last column)) of what one output unit reads.
+
+        In input pixels, inside the image; (None, None) for a unit that reads only padding.
+        Raises ValueError where the unit is not on the output map.
+        """
+        units = zip(self.graphs, (row, column), strict=True)
+        region = tuple(graph.region(self.output.name, unit) for graph, unit in units)
+        return (None, None) if None in region else region
+
+    def layer(self, name: str) -> Row:
+        """The row of that name; ValueError, naming the layers there are, where there is none."""
+        for row in self.layers:
+            if row.name == name:
+                return row
+        names = ", ".join(row.name for row in self.layers)
+        raise ValueError(f"there is no layer {name!r}; the layers are {names}")
+
+    def __str__(self) -> str:
+        table = [HEADINGS, *(_cells(row) for row in self.layers)]
+        widths = [max(len(cells[place]) for cells in table) for place in range(len(HEADINGS))]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if place < 2 else cell.rjust(width)
+                for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+            ).rstrip()
+            for cells in table
+        ]
+        notes = [f"not aligned: {line}" for line in self.unaligned]
+        if self.problem:
+            notes.append(f"no single field at the output: {self.problem}")
+        return "\n".join([*lines, *notes])
+
+
+def receptive_field(model: nn.Module, input_size) -> FieldReport:
+    """What each output unit of `model` sees of an image of `input_size` pixels, layer by layer.
+
+    input_size: an int for a square, (height, width) or (channels, height, width); channels not
+    given are those of the model's first convolution. The output of a model that returns several
+    tensors is its entry "out", or else the first tensor (see `probe.main_output`).
+
+    Batch normalisation counts as in eval mode. Group, instance and layer normalisation over
+    positions join the whole map, and so do global pooling and a linear layer on a flattened map.
+    Rows and columns are followed apart: a branch that lies in the padding along one of them only
+    still counts along the other, so that the region of such a unit can be too large.
+    Raises ValueError for operations that move positions in ways that cannot be followed (attention,
+    sampling grids, indexing), for control flow that depends on values, and for a bad input_size.
+    Source: Araujo, Norris and Sim 2019 (Distill), for graphs.
+    """
+    shape = input_shape(model, input_size)
+    like = next(model.parameters(), torch.empty(0))
+    with evaluating(model), torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
+        image = torch.empty(1, *shape, dtype=like.dtype, device=like.device)
+        tracer = Tracer(model, image)
+        try:
+            with tracer:
+                output = main_output(model(image))
+        except (DataDependentOutputException, DynamicOutputShapeException) as error:
+            raise ValueError(
+                f"the model's path depends on the values of the image ({error.func}); "
+                "give receptive_field a part of the model that does not"
+            ) from None
+    if tracer.failure:
+        raise tracer.failure
+    layout = tracer.layout(output)
+    if layout is None:
+        raise ValueError("the model's output does not depend on its input; check its forward")
+    return FieldReport(tracer.graphs, tracer.descriptions, layout.node)
+
+
+def _row(graphs: tuple[Graph, Graph], name: str, operation: str) -> Row:
+    nodes = [graph.node(name) for graph in graphs]
+    fields = [node.field for node in nodes]
+    known = None not in fields
+    return Row(
+        name,
+        operation,
+        _both(node.size for node in nodes),
+        _both(field.size for field in fields) if known else None,
+        _both(field.stride for field in fields) if known else None,
+        _both(field.padding for field in fields) if known else None,
+        _both(field.start for field in fields) if known else None,
+        _both(graph.extents(name) for graph in graphs),
+        known and all(field.aligned for field in fields),
+        all(graph.whole_image(name) for graph in graphs),
+    )
+
+
+def _both(values):
+    rows, columns = values
+    return rows if rows == columns else (rows, columns)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    start = (row.name, row.operation, _text(row.output_size))
+    if row.size is None:
+        return (*start, _range(row.extents), "varies", "-", "-", "-")
+    if row.stride == 0:
+        size = "image" if row.whole_image else _text(row.size)
+        return (*start, size, "-", "-", "-", "yes" if row.aligned else "no")
+    numbers = (_text(value) for value in (row.size, row.stride, row.padding, row.start))
+    return (*start, *numbers, "yes" if row.aligned else "no")
+
+
+def _range(extents: tuple) -> str:
+    if isinstance(extents[0], tuple):
+        return "x".join(_range(axis) for axis in extents)
+    smallest, largest = extents
+    return f"{smallest}" if smallest == largest else f"{smallest}..{largest}"
+
+
+def _text(value) -> str:
+    return "x".join(f"{part:g}" for part in value) if isinstance(value, tuple) else f"{value:g}"

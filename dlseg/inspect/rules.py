@@ -1,0 +1,369 @@
+"""Rules for the operators that change what a unit sees: windows, pooling, mixing, resampling.
+
+A rule takes the tracer and a call; it adds nodes to the tracer's graphs and returns the layout of
+the result. Operators are those of ATen, into which `torch.nn` dissolves; `aten.py` lists them.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from torch import Tensor
+
+from dlseg.arithmetic import AdaptivePool, Crop, Layer, Merge, Pad, Resize, Transposed, Whole
+from dlseg.inspect.layout import Layout, LostPositionsError
+
+SAME = Merge("same")  # leaves an axis of the map as it is
+
+RESIZES = {
+    "bilinear2d": "bilinear",
+    "bicubic2d": "bicubic",
+    "nearest_exact2d": "nearest-exact",
+    "nearest2d": "nearest",
+}
+PADS = {
+    "constant": "zeros",
+    "reflection": "reflect",
+    "replication": "replicate",
+}
+MATRICES = {
+    "mm": ("self", "mat2"),
+    "bmm": ("self", "mat2"),
+    "addmm": ("mat1", "mat2"),
+    "baddbmm": ("batch1", "batch2"),
+    "linear": ("input", "weight"),
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of an operator; tracked: those of its arguments, by name, that hold maps."""
+
+    name: str
+    arguments: dict
+    tracked: list[Tensor]
+    result: Tensor
+
+
+# Rules for windows
+
+
+def convolution(tracer, call: Call) -> Layout:
+    """Convolution and its transpose, plain, grouped or depthwise: one window."""
+    a = call.arguments
+    if len(call.tracked) > 1 or call.tracked[0] is not a["input"]:
+        raise LostPositionsError("its weights depend on the image")
+    if len(a["stride"]) != 2:
+        if collapsed(tracer, call):
+            return vector(tracer, call)
+        raise LostPositionsError("only convolutions along rows and columns are followed")
+    layout = last_axes(tracer, a["input"])
+    numbers = list(
+        zip(a["weight"].shape[2:], a["stride"], a["padding"], a["dilation"], strict=True)
+    )
+    if not a["transposed"]:
+        return add_windows(tracer, "conv", layout, [Layer(*axis) for axis in numbers])
+    ends = a["output_padding"]
+    operations = [Transposed(*axis, end) for axis, end in zip(numbers, ends, strict=True)]
+    return add_windows(tracer, "transposed conv", layout, operations)
+
+
+def pool(tracer, call: Call) -> Layout:
+    """Pooling along the last axes of the tensor, of which rows and columns may be two."""
+    a, tensor = call.arguments, call.tracked[0]
+    layout = real_axes(tracer, tensor)
+    count = int(call.name.split("d")[0][-1])
+    kernel = _repeat(a["kernel_size"], count)
+    stride = _repeat(a["stride"] or kernel, count)
+    padding, rate = _repeat(a["padding"], count), _repeat(a.get("dilation", 1), count)
+    layers = []
+    for axis in layout.axes:
+        place = axis - (tensor.dim() - count)
+        inside = place >= 0
+        layers.append(
+            Layer(kernel[place], stride[place], padding[place], rate[place]) if inside else SAME
+        )
+    if all(layer.window(1) == (1, 1, 0) for layer in layers):
+        return layout  # it pools channels
+    # Given because ceil_mode may add a unit.
+    sizes = [call.result.shape[axis] for axis in layout.axes]
+    kind = "max pool" if "max" in call.name else "average pool"
+    return add_windows(tracer, kind, layout, layers, sizes)
+
+
+def adaptive_pool(tracer, call: Call) -> Layout:
+    """Pooling into a given number of bins."""
+    layout = last_axes(tracer, call.tracked[0])
+    bins = [AdaptivePool(units) for units in call.result.shape[-2:]]
+    return add_node(tracer, "adaptive pool", layout, bins)
+
+
+def unpool(tracer, call: Call) -> Layout:
+    """Each pixel goes to one unit of its window: which one depends on the image."""
+    values = last_axes(tracer, call.arguments["self"])
+    factors = []
+    for size, units in zip(tracer.sizes(values), call.result.shape[-2:], strict=True):
+        if units % size:
+            raise LostPositionsError(f"its windows cannot be told from sizes {size} and {units}")
+        factors.append(units // size)
+    layouts = [tracer.layout(tensor) for tensor in call.tracked]
+    together = merge(tracer, "unpool", layouts, call.arguments["self"])
+    operations = [Transposed(factor, factor) for factor in factors]
+    return add_node(tracer, "max unpool", together, operations)
+
+
+# Rules for what every position of the result sees of the whole map
+
+
+def reduce(tracer, call: Call) -> Layout:
+    """Mean, sum, maximum, ... over some axes; over rows or columns it is global pooling."""
+    a, tensor = call.arguments, call.tracked[0]
+    if "other" in a:
+        return pointwise(tracer, call)
+    given = a.get("dim", a.get("dims"))
+    given = [given] if isinstance(given, int) else given or range(tensor.dim())
+    reduced = {axis % max(1, tensor.dim()) for axis in given}
+    layout = mix(tracer, call.name, tracer.layout(tensor), reduced, keep=False)
+    return layout if a.get("keepdim") else layout.without(reduced)
+
+
+def softmax(tracer, call: Call) -> Layout:
+    """Over positions it joins all of them; over channels it is local."""
+    tensor = call.tracked[0]
+    axis = call.arguments["dim"] % tensor.dim()
+    return mix(tracer, "softmax", tracer.layout(tensor), {axis}, keep=True)
+
+
+def batch_norm(tracer, call: Call) -> Layout:
+    """With running statistics each position by itself; with those of the map, all positions."""
+    if call.arguments.get("training", call.arguments.get("train", False)):
+        return whole_norm(tracer, call)
+    return tracer.layout(call.tracked[0])
+
+
+def whole_norm(tracer, call: Call) -> Layout:
+    """Group and instance normalisation: statistics of the whole map enter each position."""
+    layout = last_axes(tracer, call.tracked[0])
+    return mix(tracer, "norm over positions", layout, set(layout.axes), keep=True)
+
+
+def layer_norm(tracer, call: Call) -> Layout:
+    """Over channels it is local; over positions it joins all of them."""
+    tensor, count = call.tracked[0], len(call.arguments["normalized_shape"])
+    axes = set(range(tensor.dim() - count, tensor.dim()))
+    return mix(tracer, "norm over positions", tracer.layout(tensor), axes, keep=True)
+
+
+def matmul(tracer, call: Call) -> Layout:
+    """A matrix of weights contracts one axis; flattened maps are contracted whole."""
+    if collapsed(tracer, call):
+        return vector(tracer, call)
+    left, right = (call.arguments[key] for key in MATRICES[call.name])
+    if len(call.tracked) > 1 or not any(call.tracked[0] is matrix for matrix in (left, right)):
+        raise LostPositionsError("it multiplies maps with each other")
+    tensor = call.tracked[0]
+    axis = tensor.dim() - (1 if tensor is left else min(2, tensor.dim()))
+    layout = tracer.layout(tensor)
+    if holds(tracer, layout, axis) and not layout.merged:
+        operations = [Whole(call.result.shape[axis]) if a == axis else SAME for a in layout.axes]
+        return add_node(tracer, "linear", layout, operations)
+    return mix(tracer, "linear", layout, {axis}, keep=False)
+
+
+def mix(tracer, kind: str, layout: Layout, mixed: set[int], keep: bool) -> Layout:
+    """Join all positions along the axes `mixed`, and keep as many units (keep) or one."""
+    sizes = tracer.sizes(layout)
+    if layout.merged and layout.merged.axis in mixed:
+        operations = [Whole(size if keep else 1) for size in sizes]
+        return add_node(
+            tracer, kind, layout if keep else Layout(layout.node, (None, None)), operations
+        )
+    operations = [
+        Whole(size if keep else 1) if axis in mixed and size > 1 else SAME
+        for axis, size in zip(layout.axes, sizes, strict=True)
+    ]
+    return layout if operations == [SAME, SAME] else add_node(tracer, kind, layout, operations)
+
+
+# Rules for resampling, cropping and padding
+
+
+def resize(tracer, call: Call) -> Layout:
+    """Interpolation, by size or by a factor that PyTorch then uses as it is."""
+    a, layout = call.arguments, last_axes(tracer, call.tracked[0])
+    mode = next(mode for key, mode in RESIZES.items() if key in call.name)
+    scales = a["scale_factors"] if "scale_factors" in a else (a["scales_h"], a["scales_w"])
+    operations = []
+    for size, units, scale in zip(
+        tracer.sizes(layout), call.result.shape[-2:], scales or (None, None), strict=True
+    ):
+        step = 1 / Fraction(scale).limit_denominator(10**6) if scale else Fraction(size, units)
+        step = None if step == Fraction(size, units) else step
+        operations.append(Resize(units, mode, a.get("align_corners", False), step))
+    return add_node(tracer, f"{mode} resize", layout, operations)
+
+
+def pad(tracer, call: Call) -> Layout:
+    """Padding of any mode; that of channels is no padding of the map."""
+    a, layout = call.arguments, real_axes(tracer, call.tracked[0])
+    listed = a["pad"] if "pad" in a else a["padding"]
+    mode = next(mode for key, mode in PADS.items() if key in call.name)
+    operations = []
+    for axis in layout.axes:
+        place = 2 * (call.result.dim() - 1 - axis)  # the list begins with the last axis
+        ends = listed[place : place + 2] or (0, 0)
+        operations.append(Pad(*ends, mode) if any(ends) else SAME)
+    return (
+        layout
+        if operations == [SAME, SAME]
+        else add_node(tracer, f"{mode} pad", layout, operations)
+    )
+
+
+def slice_(tracer, call: Call) -> Layout:
+    """A part of the map, or every n-th position of it."""
+    a, tensor = call.arguments, call.tracked[0]
+    axis, length = a["dim"] % tensor.dim(), tensor.shape[a["dim"]]
+    start, stop, step = slice(a["start"], a["end"], a["step"]).indices(length)
+    if (start, stop, step) == (0, length, 1):
+        return tracer.layout(tensor)
+    return crop_axis(tracer, tensor, axis, Crop(start, call.result.shape[axis], step))
+
+
+def select(tracer, call: Call) -> Layout:
+    """One row or column, whose axis is then gone."""
+    tensor = call.tracked[0]
+    axis = call.arguments["dim"] % tensor.dim()
+    index = call.arguments["index"] % tensor.shape[axis]
+    return crop_axis(tracer, tensor, axis, Crop(index, 1)).without({axis})
+
+
+def crop_axis(tracer, tensor: Tensor, axis: int, crop: Crop) -> Layout:
+    """Crop the map, where the axis is one of its rows or columns."""
+    layout = tracer.layout(tensor)
+    if not holds(tracer, layout, axis):
+        return layout
+    if layout.merged:
+        raise LostPositionsError("it takes a part of a flattened map")
+    return add_node(tracer, "crop", layout, [crop if a == axis else SAME for a in layout.axes])
+
+
+def pixel_shuffle(tracer, call: Call) -> Layout:
+    """A factor-wide block of units reads one pixel."""
+    layout, factor = last_axes(tracer, call.tracked[0]), call.arguments["upscale_factor"]
+    units = [factor * size for size in tracer.sizes(layout)]
+    return add_node(tracer, "pixel shuffle", layout, [Resize(size, "nearest") for size in units])
+
+
+def pixel_unshuffle(tracer, call: Call) -> Layout:
+    """A unit reads a factor-wide block of pixels."""
+    layout, factor = last_axes(tracer, call.tracked[0]), call.arguments["downscale_factor"]
+    return add_node(tracer, "pixel unshuffle", layout, [Layer(factor, factor)] * 2)
+
+
+# What the rules share
+
+
+def add_node(tracer, kind: str, layout: Layout, operations: list, sizes=(None, None)) -> Layout:
+    """A new node behind the map; the tensor keeps its axes."""
+    node = tracer.add(kind, [layout.node], operations, sizes)
+    return Layout(node, layout.axes, layout.merged)
+
+
+def add_windows(tracer, kind: str, layout: Layout, windows: list, sizes=(None, None)) -> Layout:
+    """As `add_node`; the description shows kernel, stride and rate."""
+    shown = [(w.kernel_size, w.stride, w.rate) if w is not SAME else (1, 1, 1) for w in windows]
+    kernel, stride, rate = (
+        str(rows) if rows == columns else f"{rows}x{columns}"
+        for rows, columns in zip(*shown, strict=True)
+    )
+    size = f"{kernel}x{kernel}" if "x" not in kernel else kernel
+    extra = (f" /{stride}" if stride != "1" else "") + (f" rate {rate}" if rate != "1" else "")
+    return add_node(tracer, f"{kind} {size}{extra}", layout, windows, sizes)
+
+
+def collapsed(tracer, call: Call) -> bool:
+    """Whether no argument holds more than one position."""
+    return all(tracer.sizes(tracer.layout(tensor)) == (1, 1) for tensor in call.tracked)
+
+
+def holds(tracer, layout: Layout, axis: int) -> bool:
+    """Whether more than one position lies along an axis of the tensor."""
+    if layout.merged:
+        return layout.merged.axis == axis
+    return any(
+        a == axis and size > 1 for a, size in zip(layout.axes, tracer.sizes(layout), strict=True)
+    )
+
+
+def last_axes(tracer, tensor: Tensor) -> Layout:
+    """The layout of a tensor whose last two axes must be rows and columns."""
+    layout = real_axes(tracer, tensor)
+    if layout.axes != (tensor.dim() - 2, tensor.dim() - 1):
+        raise LostPositionsError("rows and columns are not the last two axes of its input")
+    return layout
+
+
+def real_axes(tracer, tensor: Tensor) -> Layout:
+    """The layout of a tensor, with axes of length 1 taken for single rows and columns."""
+    layout = tracer.layout(tensor)
+    if layout.merged:
+        raise LostPositionsError("rows and columns were merged into one axis before")
+    axes = tuple(
+        tensor.dim() - 2 + which if axis is None and tensor.shape[which - 2] == 1 else axis
+        for which, axis in enumerate(layout.axes)
+    )
+    if None in axes:
+        raise LostPositionsError("its input has no axes that are known to be rows and columns")
+    return Layout(layout.node, axes)
+
+
+def _repeat(value: list[int] | int, count: int) -> list[int]:
+    values = [value] if isinstance(value, int) else list(value)
+    return values * count if len(values) == 1 else values
+
+
+def merge(tracer, kind: str, layouts: list[Layout], result: Tensor) -> Layout:
+    """Maps that meet position by position; one map alone makes no node."""
+    axes = tuple(_common_axis(tracer, layouts, which) for which in (0, 1))
+    merged = {layout.merged for layout in layouts} - {None}
+    if len(merged) > 1 or (merged and axes != (None, None)):
+        raise LostPositionsError("its inputs hold rows and columns on different axes")
+    nodes = list(dict.fromkeys(layout.node for layout in layouts))
+    node = nodes[0] if len(nodes) == 1 else tracer.add(kind, nodes, (Merge(kind),) * 2)
+    return _expanded(tracer, result, Layout(node, axes, merged.pop() if merged else None))
+
+
+def _common_axis(tracer, layouts: list[Layout], which: int) -> int | None:
+    """The axis that holds the rows (which=0) or columns; a single row has no say."""
+    long = {la.axes[which] for la in layouts if tracer.sizes(la)[which] > 1 and not la.merged}
+    if len(long) > 1:
+        raise LostPositionsError("its inputs hold rows and columns on different axes")
+    short = {layout.axes[which] for layout in layouts}
+    return long.pop() if long else short.pop() if len(short) == 1 else None
+
+
+def _expanded(tracer, result: Tensor, layout: Layout) -> Layout:
+    """One position repeated, where a single row or column met a constant of more."""
+    sizes = tracer.sizes(layout)
+    wanted = [
+        size if axis is None else result.shape[axis]
+        for size, axis in zip(sizes, layout.axes, strict=True)
+    ]
+    if tuple(wanted) == sizes:
+        return layout
+    if any(size not in (1, want) for size, want in zip(sizes, wanted, strict=True)):
+        raise LostPositionsError("it repeats a map side by side")
+    return add_node(tracer, "expand", layout, [Resize(size, "nearest") for size in wanted])
+
+
+def pointwise(tracer, call: Call) -> Layout:
+    """Maps of one shape, or broadcast to it, meet position by position."""
+    dim = call.result.dim()
+    layouts = [tracer.layout(tensor).shifted(dim - tensor.dim()) for tensor in call.tracked]
+    return merge(tracer, {"mul": "multiply"}.get(call.name, call.name), layouts, call.result)
+
+
+def vector(tracer, call: Call) -> Layout:
+    """Behind global pooling there is one position, and no way to mix it with others."""
+    layouts = [Layout(tracer.layout(tensor).node, (None, None)) for tensor in call.tracked]
+    return merge(tracer, call.name, layouts, call.result)

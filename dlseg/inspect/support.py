@@ -1,0 +1,180 @@
+"""Receptive fields measured on a network, by following the gradient of one output unit.
+
+`gradient_support` finds the pixels that *can* matter, the theoretical field, independently of all
+formulas; `effective_field` how much each one *does* matter, with the weights the model has.
+"""
+
+import copy
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from dlseg.arithmetic.layer import Layer
+from dlseg.checks import check_integer
+from dlseg.inspect.probe import evaluating, input_shape, main_output
+
+# Small enough that no ReLU6, sigmoid or hard swish saturates, however far residual sums grow.
+AMPLITUDE = 1e-6
+
+
+class Support(NamedTuple):
+    """Pixels that one output unit depends on.
+
+    rows, columns: first and last pixel, None where no pixel matters; mask: (H, W) of booleans.
+    """
+
+    rows: tuple[int, int] | None
+    columns: tuple[int, int] | None
+    mask: np.ndarray
+
+
+def from_layers(layers: Iterable[Layer]) -> nn.Sequential:
+    """One-channel convolutions without bias, all weights 1, with the geometry of `layers`.
+
+    The gradient of such a network counts paths. Modules bear the layers' names where they have
+    one (dots become underscores), else their number.
+    """
+    stack = nn.Sequential()
+    for number, layer in enumerate(layers):
+        conv = nn.Conv2d(
+            1, 1, layer.kernel_size, layer.stride, layer.padding, layer.rate, bias=False
+        )
+        nn.init.ones_(conv.weight)
+        name = layer.name.replace(".", "_").replace(" ", "_") or str(number)
+        taken = dict(stack.named_children())
+        stack.add_module(f"{name}_{number}" if name in taken else name, conv)
+    return stack
+
+
+def gradient_support(model: nn.Module, input_size, unit: tuple[int, int] | None = None) -> Support:
+    """The input pixels on which one output unit can depend, for any weights of this architecture.
+
+    A copy of the model, in float64 on the CPU, gets positive weights, zero biases and running
+    statistics 0 and 1, and sees a small positive image, so that nothing cancels and no activation
+    saturates; max pooling hands its gradient to all pixels of its window, not only to the largest.
+    Activations that are flat at small positive values, and normalisation that makes negative
+    values for a ReLU to cut off, can still hide pixels.
+
+    input_size: pixels, as for `receptive_field`; unit: (row, column), by default the central one.
+    Raises ValueError where the unit is not on the output map or no pixel count fits the model.
+    """
+    shape = input_shape(model, input_size)
+    generator = torch.Generator().manual_seed(0)
+    positive = _positive_copy(model, generator)
+    image = AMPLITUDE * (0.5 + torch.rand(1, *shape, dtype=torch.float64, generator=generator))
+    with _OpenMaxPool():
+        gradient = _gradient_of_unit(positive, image, unit)
+    mask = (gradient != 0).any(dim=0).numpy()
+    return Support(_extent(mask.any(axis=1)), _extent(mask.any(axis=0)), mask)
+
+
+def effective_field(
+    model: nn.Module,
+    input_size,
+    samples: int = 20,
+    seed: int = 0,
+    unit: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """Mean of |d y / d x| over random images, (H, W): how much each pixel matters to one unit.
+
+    The model keeps its weights and runs in eval mode; images are standard normal; y is the sum of
+    the unit's channels and the result the mean over the image's channels.
+    input_size, unit: as for `gradient_support`; samples: images; seed: of their generator.
+    Raises ValueError as `gradient_support`, or where samples is no integer >= 1.
+    Source: Luo et al. 2016, "Understanding the effective receptive field".
+    """
+    check_integer("samples", samples, 1)
+    shape = input_shape(model, input_size)
+    like = next(model.parameters(), torch.empty(0))
+    generator = torch.Generator().manual_seed(seed)
+    total = torch.zeros(shape[1:], dtype=torch.float64)
+    with evaluating(model):
+        for _ in range(samples):
+            image = torch.randn(1, *shape, generator=generator).to(like)
+            total += _gradient_of_unit(model, image, unit).abs().mean(dim=0).cpu().double()
+    return (total / samples).numpy()
+
+
+def _gradient_of_unit(model: nn.Module, image: Tensor, unit: tuple[int, int] | None) -> Tensor:
+    """d y / d image, (C, H, W), where y is the sum over channels of one output unit."""
+    with torch.enable_grad():
+        image = image.requires_grad_()
+        output = main_output(model(image))
+        if output.dim() == 2 and unit is None:
+            value = output.sum()
+        else:
+            row, column = _unit_on_map(output, unit)
+            value = output[0, :, row, column].sum()
+        return torch.autograd.grad(value, image)[0][0]
+
+
+def _unit_on_map(output: Tensor, unit: tuple[int, int] | None) -> tuple[int, int]:
+    if output.dim() != 4:
+        raise ValueError(
+            f"a unit needs an output map (1, C, H, W), got {tuple(output.shape)}; "
+            "probe the part of the model before its pooling or flattening"
+        )
+    height, width = output.shape[2:]
+    row, column = (height // 2, width // 2) if unit is None else unit
+    if not (0 <= row < height and 0 <= column < width):
+        raise ValueError(f"unit must lie on the {height}x{width} output map, got {unit}")
+    return row, column
+
+
+def _positive_copy(model: nn.Module, generator: torch.Generator) -> nn.Module:
+    positive = copy.deepcopy(model).cpu().double().eval()
+    for module in positive.modules():
+        if getattr(module, "inplace", False):
+            module.inplace = False  # autograd cannot pass through some of them
+    with torch.no_grad():
+        for name, parameter in positive.named_parameters():
+            if parameter.dim() > 1:
+                # Weighted means: values keep their size through any depth.
+                values = 0.5 + torch.rand(parameter.shape, dtype=torch.float64, generator=generator)
+                parameter.copy_(values / parameter[0].numel())
+            else:
+                parameter.fill_(0.0 if name.rsplit(".", 1)[-1] == "bias" else 1.0)
+        for name, buffer in positive.named_buffers():
+            if name.endswith(("running_mean", "running_var")):
+                buffer.fill_(float(name.endswith("var")))
+    return positive
+
+
+class _OpenMaxPool(TorchDispatchMode):
+    """In the backward pass, max pooling gives its gradient to every pixel of its window."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        packet = func.overloadpacket
+        if packet is torch.ops.aten.max_pool2d_with_indices_backward:
+            return _spread(*args[:6])
+        if packet is torch.ops.aten.adaptive_max_pool2d_backward:
+            return torch.ops.aten._adaptive_avg_pool2d_backward(args[0], args[1])
+        return func(*args, **(kwargs or {}))
+
+
+def _spread(gradient: Tensor, image: Tensor, kernel_size, stride, padding, rate) -> Tensor:
+    """The transposed window: each unit's gradient goes to all its taps inside the image."""
+    channels, height, width = image.shape[1:]
+    kernel = torch.ones(channels, 1, *_pair(kernel_size), dtype=gradient.dtype)
+    spread = F.conv_transpose2d(
+        gradient, kernel, stride=stride or kernel_size, dilation=rate, groups=channels
+    )
+    top, left = _pair(padding)
+    # Ceil mode reaches beyond the padded image, floor mode may fall short of it.
+    bottom, right = (top + height - spread.shape[2], left + width - spread.shape[3])
+    return F.pad(spread, (-left, right, -top, bottom))
+
+
+def _pair(value: list[int] | int) -> list[int]:
+    values = [value] if isinstance(value, int) else list(value)
+    return values * 2 if len(values) == 1 else values
+
+
+def _extent(touched: np.ndarray) -> tuple[int, int] | None:
+    positions = np.flatnonzero(touched)
+    return (int(positions[0]), int(positions[-1])) if len(positions) else None

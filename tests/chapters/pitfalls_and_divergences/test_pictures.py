@@ -1,0 +1,96 @@
+"""The drawings of chapter 14 say what the programs and the stretch do."""
+
+import itertools
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+from torch import nn
+
+from dlseg.backbones import ResNet
+from dlseg.models import torchvision_deeplabv3
+from dlseg.models.implementations import (
+    deeplab2_deeplabv3plus,
+    smp_deeplabv3plus,
+    vainf_deeplabv3plus,
+)
+from support.pitfalls_and_divergences.pictures import (
+    ALIGNED,
+    AUTHORS,
+    PROGRAMS,
+    STATIONS,
+    differences,
+    pitfall_map,
+    program_picture,
+    shift_picture,
+    unit_rates,
+)
+from tests.backbones.counting import without_weights
+
+BUILT = {
+    "torchvision, v3": lambda os: torchvision_deeplabv3(50, output_stride=os),
+    "segmentation-models-pytorch": lambda os: smp_deeplabv3plus(output_stride=os),
+    "VainF": lambda os: vainf_deeplabv3plus(ResNet(50, os)),
+    "deeplab2": lambda os: deeplab2_deeplabv3plus(
+        ResNet(50, os, stride_on="last unit", multi_grid=(1, 2, 4))
+    ),
+}
+
+
+def test_every_pitfall_has_a_place_and_the_kinds_are_counted():
+    pitfalls = list(itertools.chain(*STATIONS.values()))
+    assert sorted(number for number, *_ in pitfalls) == list(range(1, 23))
+    kinds = Counter(kind for *_, kind in pitfalls)
+    assert sorted(kinds.values()) == [2, 4, 16]  # as the chapter says
+    drawn = pitfall_map().data.decode()
+    assert all(f">{number} {name}<" in drawn for number, name, _ in pitfalls)
+    assert drawn.count("<circle") == 16 + 4 + 2  # and two in the key
+
+
+@pytest.mark.parametrize("name", BUILT)
+@pytest.mark.parametrize("output_stride", [8, 16])
+def test_programs_are_drawn_as_they_are_built(name, output_stride):
+    network = without_weights(lambda: BUILT[name](output_stride))
+    program = PROGRAMS[name]
+    rates = unit_rates(program, output_stride)
+    assert rates["block3"] == [unit.conv2.dilation[0] for unit in network.backbone.layer3]
+    assert rates["block4"] == [unit.conv2.dilation[0] for unit in network.backbone.layer4]
+    aspp = network.aspp if hasattr(network, "aspp") else network.classifier[0]
+    convs = [module for module in aspp.convs.modules() if isinstance(module, nn.Conv2d)]
+    wide = [conv for conv in convs if conv.dilation[0] > 1]
+    if name != "torchvision, v3" or output_stride == 8:  # ours scales torchvision's at 16
+        assert tuple(conv.dilation[0] for conv in wide) == program.rates[output_stride]
+    assert (program.kind == "plain") == all(conv.groups == 1 for conv in wide)
+    assert network.align_corners == (program.stretch == ALIGNED)
+    assert aspp.project[3].p == float(program.dropout)
+    if hasattr(network, "decoder"):
+        assert program.decoder.startswith(("none", "one", "two")[len(network.decoder.layers)])
+
+
+def test_only_what_differs_from_the_authors_is_orange():
+    fill = "#f8dfae"
+    assert fill not in program_picture(AUTHORS, 16).data.decode()
+    drawn = program_picture("VainF", 16).data.decode()
+    # Two rates of block4 with multi-grid, and its first; three kinds in ASPP; decoder; stretch.
+    assert drawn.count(fill) == 3 + 3 + 1 + 1
+    words = program_picture("segmentation-models-pytorch", 16).alt
+    assert "block4 2, 2, 2" in words and "rate 36" in words and "dropout 0.5" in words
+
+
+def test_a_mask_that_is_read_in_place_is_right_everywhere():
+    labels = np.random.default_rng(0).integers(0, 9, (64, 64)).astype(np.uint8)
+    labels[40] = 255
+    columns = np.arange(64.0)
+    assert shift_picture(labels, columns, "64 pixels").alt == (
+        "64 pixels: each pixel answers for one +0.0 to +0.0 px away, and 0% of them are wrong."
+    )
+    wrong = re.search(r"(\d+)%", shift_picture(labels, columns - 7.5, "off").alt)[1]
+    assert 80 < int(wrong) < 95  # eight of nine labels differ by chance
+
+
+def test_bars_tell_every_switch():
+    alt = differences([("nothing", 0.0, 0.0), ("rates", 0.5, 1.25)]).alt
+    assert alt.endswith(
+        "nothing: 0% at output stride 16, 0% at 8; rates: 50% at output stride 16, 125% at 8."
+    )

@@ -1,0 +1,56 @@
+"""The appendix: its links lead to headings, its words have sections."""
+
+import re
+
+import pytest
+
+from tests.chapters.tools import BOOK, ROOT, prose
+
+PAGES = [chapter.path for chapter in BOOK.chapters if chapter.path and not chapter.is_notebook]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def text_of(page) -> str:
+    return prose(page.stem) if page.suffix == ".ipynb" else page.read_text(encoding="utf-8")
+
+
+def anchors(page) -> set[str]:
+    """The ids of a page's headings: blanks become hyphens, as JupyterLab makes them."""
+    return {h.strip().replace(" ", "-") for h in re.findall(r"^#+ (.*)$", text_of(page), re.M)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_resolve(page):
+    for target in LINK.findall(text_of(page)):
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        there = page.parent / file if file else page
+        assert there.is_file(), target
+        assert not anchor or anchor in anchors(there), target
+
+
+def rows(page) -> list[list[str]]:
+    """The cells of every row of the page's tables, headings and rules left out."""
+    lines = [line for line in text_of(page).splitlines() if line.startswith("|")]
+    return [
+        [cell.strip() for cell in line.strip("|").split(" | ")]
+        for line, after in zip(lines, [*lines[1:], ""], strict=True)
+        if not line.startswith("|---") and not after.startswith("|---")
+    ]
+
+
+def test_every_row_of_the_appendix_names_its_section():
+    found = rows(ROOT / "chapters/A-appendix.md")
+    assert len(found) > 100
+    for row in found:
+        assert LINK.fullmatch(row[-1][row[-1].index("]") :]), row
+        assert all(row), row
+
+
+def test_every_term_has_a_chinese_word_and_none_comes_twice():
+    terms = [row for row in rows(ROOT / "chapters/A-appendix.md") if len(row) == 4]
+    assert len(terms) > 60
+    assert len({row[0] for row in terms}) == len(terms)
+    latin = {"CRF as RNN"}  # known by its English name
+    assert all(re.search(r"[\u4e00-\u9fff]", row[1]) or row[0] in latin for row in terms)

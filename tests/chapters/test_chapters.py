@@ -1,0 +1,213 @@
+"""Guards over every chapter, as it is committed."""
+
+import ast
+import importlib
+import pkgutil
+import re
+from html.parser import HTMLParser
+from statistics import median_low
+
+import bibtexparser
+import pytest
+
+import dlseg
+from tests.chapters.tools import (
+    BOOK,
+    NAMES,
+    NOTEBOOKS,
+    ROOT,
+    TEACHING,
+    cells,
+    exercise_cells,
+    notebook,
+    prose,
+)
+
+TEACHING_NAMES = [chapter.name for chapter in TEACHING]
+each_chapter = pytest.mark.parametrize("name", NAMES)
+each_teaching_chapter = pytest.mark.parametrize("name", TEACHING_NAMES)
+
+
+def texts(cell) -> list[str]:
+    """Every text output of a cell."""
+    found = []
+    for output in cell.outputs:
+        found.append(output.get("text", ""))
+        found += [str(value) for value in output.get("data", {}).values()]
+    return found
+
+
+@each_chapter
+def test_executed_from_top_to_bottom(name):
+    counts = [cell.execution_count for cell in cells(name, "code")]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+@each_chapter
+def test_every_cell_that_shows_something_has_an_output(name):
+    for cell in cells(name, "code"):
+        if isinstance(ast.parse(cell.source).body[-1], ast.Expr):
+            assert cell.outputs, cell.source
+
+
+@each_chapter
+def test_no_error_no_warning_no_widget_and_no_path_of_a_machine(name):
+    assert "widgets" not in notebook(name).metadata
+    for cell in cells(name, "code"):
+        for output in cell.outputs:
+            assert output.output_type != "error"
+            assert output.get("name") != "stderr", output.get("text")
+            assert "application/vnd.jupyter.widget-view+json" not in output.get("data", {})
+        plain = re.sub(r"base64,[\w+/=]*|plain\">[\w+/=]*<", "", "".join(texts(cell)))
+        assert not re.search(r"(/home/|/root/|/Users/|site-packages|0x[0-9a-f]{6})", plain)
+
+
+@each_chapter
+def test_small_enough(name):
+    assert BOOK.find(name).path.stat().st_size < BOOK.nbval["megabytes"] * 1e6
+
+
+@each_chapter
+def test_ignored_cells_are_few_and_say_why(name):
+    code = cells(name, "code")
+    skipped = [
+        c for c in code if any("ignore" in t or "skip" in t for t in c.metadata.get("tags", []))
+    ]
+    assert all(cell.metadata.get("reason") for cell in skipped)
+    assert len(skipped) <= BOOK.nbval["ignored-share"] * len(code)
+
+
+@each_chapter
+def test_cells_are_short(name):
+    lines = [len(cell.source.splitlines()) for cell in cells(name, "code")]
+    assert max(lines) <= 30
+    assert median_low(lines) <= 8
+
+
+class Images(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.alts = []
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "img":
+            self.alts.append(dict(attributes).get("alt"))
+
+
+@each_chapter
+def test_every_picture_has_alt_text(name):
+    reader = Images()
+    for cell in cells(name, "code"):
+        for output in cell.outputs:
+            data = output.get("data", {})
+            reader.feed(data.get("text/html", ""))
+            assert not any(kind.startswith("image/") for kind in data), "use a Picture"
+    reader.feed(prose(name))
+    assert reader.alts
+    assert all(alt and len(alt) > 20 for alt in reader.alts), reader.alts
+    assert not re.search(r"!\[\s*\]\(", prose(name))
+
+
+@each_teaching_chapter
+def test_opens_with_objectives_prerequisites_and_time(name):
+    opening = cells(name, "markdown")[0].source
+    chapter = BOOK.find(name)
+    assert opening.startswith(f"# {chapter.number}. {chapter.title}\n")
+    assert f"*{chapter.question}*" in opening
+    assert "**You need**" in opening and re.search(r"\*\*Time\*\* \d+ minutes to read", opening)
+
+
+@each_teaching_chapter
+def test_objectives_and_exercises_match_one_to_one(name):
+    number = int(BOOK.find(name).number)
+    opening = cells(name, "markdown")[0].source
+    objectives = re.findall(r"^(\d+)\. ", opening, re.MULTILINE)
+    links = re.findall(r"\(\[Exercise ([\d.]+)\]\(#Exercise-([\d.]+)\)\)", opening)
+    headings = re.findall(r"^### Exercise ([\d.]+)$", prose(name), re.MULTILINE)
+    wanted = [f"{number}.{k}" for k in range(1, len(objectives) + 1)]
+    assert len(wanted) >= 4
+    assert [a for a, _ in links] == [b for _, b in links] == headings == wanted
+    assert len(exercise_cells(name)) == len(wanted)
+
+
+@each_chapter
+def test_links_resolve(name):
+    chapter = BOOK.find(name)
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(name)):
+        if target.startswith(("https://", "http://")):
+            continue
+        file, _, anchor = target.partition("#")
+        page = chapter.path.parent / file if file else chapter.path
+        assert page.is_file(), f"{name}: {target}"
+        if anchor:
+            assert anchor in anchors(page), f"{name}: {target}"
+
+
+def anchors(page) -> set[str]:
+    """The ids of a page's headings: blanks become hyphens, as JupyterLab makes them."""
+    text = prose(page.stem) if page.suffix == ".ipynb" else page.read_text(encoding="utf-8")
+    return {h.strip().replace(" ", "-") for h in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
+
+
+def test_citations_resolve_and_none_is_unused():
+    bibliography = (ROOT / "chapters/references.bib").read_text(encoding="utf-8")
+    known = {entry["ID"] for entry in bibtexparser.loads(bibliography).entries}
+    cited = set()
+    for name in NAMES:
+        cited |= set(re.findall(r"references\.md#([\w-]+)", prose(name)))
+    assert cited - known == set(), "cited but not in references.bib"
+    assert known - cited == set(), "in references.bib but never cited"
+
+
+def definitions(tree: ast.Module) -> dict[str, str]:
+    """The top-level functions and classes, without docstrings and annotations."""
+    found = {}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            for inner in ast.walk(node):
+                _bare(inner)
+            found[node.name] = ast.dump(node)
+    return found
+
+
+def _bare(node: ast.AST) -> None:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
+        node.body = node.body[1:]
+    if isinstance(node, ast.FunctionDef):
+        node.returns = None
+    if isinstance(node, ast.arg):
+        node.annotation = None
+
+
+def package_definitions() -> dict[str, set[str]]:
+    """Everything `dlseg` defines below the book's floor, by name."""
+    found = {}
+    for module in pkgutil.walk_packages(dlseg.__path__, "dlseg."):
+        if not module.name.startswith(("dlseg.book", "dlseg.__main__")):
+            source = importlib.util.find_spec(module.name).origin
+            with open(source, encoding="utf-8") as file:
+                for name, shape in definitions(ast.parse(file.read())).items():
+                    found.setdefault(name, set()).add(shape)
+    return found
+
+
+def test_shown_code_is_the_real_code():
+    package, shown = package_definitions(), 0
+    for name in NAMES:
+        for cell in cells(name, "code"):
+            for what, shape in definitions(ast.parse(cell.source)).items():
+                if what in package:
+                    shown += 1
+                    assert shape in package[what], f"{name}: {what} differs from the one in dlseg"
+    assert shown >= 3
+
+
+def test_a_change_of_shown_code_would_be_noticed():
+    same = "def f(x: int) -> int:\n    'Doc.'\n    return x + 1"
+    assert definitions(ast.parse(same)) == definitions(ast.parse("def f(x):\n    return x + 1"))
+    assert definitions(ast.parse(same)) != definitions(ast.parse("def f(x):\n    return x + 2"))
+
+
+def test_every_notebook_file_is_in_the_summary():
+    files = {path.name for path in (ROOT / "chapters").glob("*.ipynb")}
+    assert files == {chapter.path.name for chapter in NOTEBOOKS}

@@ -1,0 +1,225 @@
+"""`dlseg train` and `dlseg evaluate` on a few pictures: what they print, write and refuse."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from dlseg.book import cli
+from dlseg.commands import jobs
+from dlseg.commands.train import OPTIONS
+from dlseg.training import NETWORKS, load_checkpoint, save_checkpoint
+from tests.data.folders import write_cityscapes, write_voc
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["--width", "0.125", "--output-stride", "32", "--iterations", "3", "--batch-size", "2"]
+SMALL += ["--crop-size", "64", "--workers", "0", "--device", "cpu"]
+
+
+@pytest.fixture(autouse=True)
+def few_pictures(tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "TRAIN_SCENES", 4)
+    monkeypatch.setattr(jobs, "VALIDATION_SCENES", 2)
+    monkeypatch.setenv("DLSEG_DEVICE", "cpu")  # commands set it
+    monkeypatch.chdir(tmp_path)
+
+
+def dlseg(capsys, *words: str) -> tuple[int, str, str]:
+    code = cli.main(list(words))
+    told = capsys.readouterr()
+    return code, told.out, told.err
+
+
+def test_train_then_evaluate(capsys):
+    code, out, err = dlseg(capsys, "train", *SMALL)
+    assert (code, err) == (0, "")
+    assert "fcn-resnet18, output stride 32" in out
+    assert "4 pictures of scenes; 3 iterations of 2 on cpu" in out
+    assert f"checkpoint: {Path('runs', '1', 'last.pt')}" in out
+    report = out.partition("  background")[2].partition("trained at")[0]
+    assert "mIoU 0." in report and "on 2 pictures of val" in report
+
+    entries = load_checkpoint("runs/1/last.pt")
+    assert entries["iteration"] == 3 and len(entries["extra"]["classes"]) == 10
+    assert f"mIoU {entries['metrics'][3]['mean IoU']:.3f}" in report
+
+    code, out, _ = dlseg(capsys, "evaluate", "--workers", "0")
+    assert code == 0 and out.partition("  background")[2] == report
+    words = ["--output-stride", "8", "--scales", "0.5", "1", "--flip", "--split", "test"]
+    code, out, _ = dlseg(capsys, "evaluate", "runs/1/last.pt", *words, "--workers", "0")
+    assert code == 0 and "on 2 pictures of test" in out
+
+
+@pytest.mark.parametrize(
+    ("network", "stride", "another"),
+    [
+        ("deeplabv1-vgg16_bn", 8, None),
+        ("deeplabv2-resnet18", 8, None),
+        ("deeplabv3-mobilenetv2", 16, 8),
+        ("deeplabv3plus-resnet18", 16, 8),
+    ],
+)
+def test_every_deeplab_is_trained_evaluated_and_predicts(capsys, network, stride, another):
+    words = ["--network", network, "--output-stride", str(stride)]
+    code, out, err = dlseg(capsys, "train", *SMALL, *words)
+    assert (code, err) == (0, "") and f"{network}, output stride {stride}" in out
+    at = ["--output-stride", str(another)] if another else []
+    code, out, err = dlseg(capsys, "evaluate", *at, "--workers", "0")
+    assert (code, err) == (0, "") and "mIoU 0." in out
+    code, out, err = dlseg(capsys, "predict", *at, "--tile", "64", "--flip")
+    assert (code, err) == (0, "") and out.count("%") >= 2
+    assert len(list(Path("runs/1/predictions").glob("val-*-index.png"))) == 2
+    if not another:
+        for command in ("evaluate", "predict"):
+            code, _, err = dlseg(capsys, command, "--output-stride", "16")
+            assert code == 2 and f"output_stride must be 8 with {network}, got 16" in err
+
+
+def test_adamw_is_resumed_as_adamw(capsys):
+    words = ["--optimiser", "adamw", "--learning-rate", "0.003", "--out"]
+    assert dlseg(capsys, "train", *SMALL, *words, "whole")[0] == 0
+    entries = load_checkpoint("whole/last.pt")
+    assert entries["recipe"]["optimiser"] == "adamw"
+    assert all("exp_avg_sq" in state for state in entries["optimiser"]["state"].values())
+    code, out, _ = dlseg(capsys, "train", "--resume", "--out", "whole", "--workers", "0")
+    assert code == 0 and "mIoU" in out
+
+
+def test_runs_are_numbered_and_the_last_is_resumed(capsys):
+    dlseg(capsys, "train", *SMALL)
+    dlseg(capsys, "train", *SMALL, "--seed", "1")
+    first, second = load_checkpoint("runs/1/last.pt"), load_checkpoint("runs/2/last.pt")
+    assert second["recipe"]["seed"] == 1
+    assert not torch.equal(
+        first["weights"]["backbone.conv1.weight"], second["weights"]["backbone.conv1.weight"]
+    )
+    code, out, err = dlseg(capsys, "train", "--resume", "--workers", "0")
+    assert (code, err) == (0, "") and str(Path("runs", "2")) in out and "mIoU" in out
+
+
+def test_a_stopped_run_is_resumed_to_the_same_weights(capsys, monkeypatch):
+    dlseg(capsys, "train", *SMALL, "--out", "whole")
+
+    def stop(self):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dlseg.commands.train._Validation.__call__", stop)
+        words = ["--out", "part", "--validate-every", "2", "--checkpoint-every", "1"]
+        assert dlseg(capsys, "train", *SMALL, *words)[0] == 130
+    assert load_checkpoint("part/last.pt")["iteration"] == 1
+    assert dlseg(capsys, "train", "--out", "part", "--resume", "--workers", "0")[0] == 0
+    whole, part = (load_checkpoint(f"{name}/last.pt") for name in ("whole", "part"))
+    assert all(torch.equal(v, part["weights"][k]) for k, v in whole["weights"].items())
+
+
+def test_weights_of_another_run_and_tensorboard(capsys):
+    dlseg(capsys, "train", *SMALL)
+    words = ["--weights", "runs/1/last.pt", "--learning-rate", "0", "--freeze-batch-norm"]
+    code, _, err = dlseg(capsys, "train", *SMALL, *words, "--tensorboard")
+    assert (code, err) == (0, "")
+    first, second = load_checkpoint("runs/1/last.pt"), load_checkpoint("runs/2/last.pt")
+    assert all(torch.equal(v, second["weights"][k]) for k, v in first["weights"].items())
+    assert second["recipe"]["freeze_batch_norm"]
+    assert [path for path in Path("runs/2").iterdir() if "tfevents" in path.name]
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "classes"), [("voc", write_voc, 21), ("cityscapes", write_cityscapes, 19)]
+)
+def test_real_folder_layouts(capsys, name, write, classes):
+    data = f"{name}:{write(Path('data'))}"
+    words = ["--model", "fcn-mobilenetv2", "--data", data, "--split", "train"]
+    code, out, err = dlseg(capsys, "train", *SMALL, *words)
+    assert (code, err) == (0, "") and "mIoU" in out
+    entries = load_checkpoint("runs/1/last.pt")
+    assert entries["model"]["num_classes"] == len(entries["extra"]["classes"]) == classes
+    assert entries["extra"]["data"] == data
+    code, again, _ = dlseg(capsys, "evaluate", "--workers", "0")
+    assert code == 0 and again in out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["train", "--data", "coco"], "--data must be scenes, voc:DIR or cityscapes:DIR"),
+        (["train", "--data", "voc"], "--data must be scenes, voc:DIR or cityscapes:DIR"),
+        (["train", "--data", "voc:nowhere"], "nowhere"),
+        (["train", "--model", "unet"], "no network is called 'unet'; there are fcn-{resnet18"),
+        (["train", "--output-stride", "12"], "output_stride must be"),
+        (["train", "--batch-size", "0"], "batch_size must be an integer >= 1, got 0"),
+        (["train", "--accumulate", "3"], "does not fall into equal parts"),
+        (
+            ["train", "--network", "deeplabv2-vgg16", "--output-stride", "16"],
+            "output_stride must be 8 with deeplabv2-vgg16, got 16",
+        ),
+        (["train", "--resume", "--optimiser", "adamw"], "leave out --optimiser"),
+        (["train", "--optimiser", "lion", "--learning-rate", "1"], "optimiser must be one of"),
+        (["train", "--optimiser", "adamw"], "adamw needs a --learning-rate of its own, about a"),
+        (["train", "--schedule", "cosine"], "schedule must be one of"),
+        (["train", "--weights", "none.pt"], "there is no checkpoint none.pt"),
+        (["train", "--resume"], "there is no run in the folder runs"),
+        (["train", "--resume", "--seed", "3"], "goes on as the run began; leave out --seed"),
+        (["train", "--out", "file"], "cannot write the checkpoint"),
+        (["train", *SMALL, "--learning-rate", "1e30"], "the loss is "),
+        (["evaluate"], "there is no run in the folder runs"),
+        (["evaluate", "file"], "file is damaged or no checkpoint"),
+    ],
+)
+def test_a_mistake_is_one_line(capsys, words, told):
+    Path("file").write_text("no checkpoint, and no folder")
+    code, _, err = dlseg(capsys, *words)
+    assert code == 2 and err.count("\n") == 1
+    assert err.startswith("dlseg: ") and told in err
+
+
+def test_a_run_is_not_overwritten(capsys):
+    dlseg(capsys, "train", *SMALL, "--out", "mine")
+    code, _, err = dlseg(capsys, "train", *SMALL, "--out", "mine")
+    assert code == 2 and "is there already: go on with it (resume), or choose" in err
+
+
+def test_a_checkpoint_of_other_code(capsys):
+    """Without the name of its data: it can be evaluated on data that are named, not resumed."""
+    dlseg(capsys, "train", *SMALL)
+    save_checkpoint("other/last.pt", load_checkpoint("runs/1/last.pt") | {"extra": {}})
+    for words in (["evaluate", "other/last.pt"], ["train", "--resume", "--out", "other"]):
+        code, _, err = dlseg(capsys, *words)
+        assert code == 2 and "was not written by dlseg train: it does not name its data" in err
+    words = ["--data", "scenes", "--workers", "0"]
+    assert dlseg(capsys, "evaluate", "other/last.pt", *words)[0] == 0
+
+
+def test_help_names_networks_that_exist(capsys):
+    words = re.findall(r"\b(?:fcn|deeplab)[a-z0-9]*-[a-z0-9_]+", OPTIONS["network"][1])
+    assert len(words) >= 3 and set(words) <= set(NETWORKS)
+    backbones = {name.split("-")[1] for name in NETWORKS}
+    assert {"vgg16", "vgg16_bn"} <= backbones & set(re.findall(r"\w+", OPTIONS["network"][1]))
+
+
+def test_weights_that_do_not_fit(capsys):
+    dlseg(capsys, "train", *SMALL)
+    code, _, err = dlseg(capsys, "train", *SMALL, "--width", "0.25", "--weights", "runs/1/last.pt")
+    assert code == 2 and err.count("\n") == 1 and "do not fit" in err
+
+
+def test_two_processes_of_torchrun(tmp_path):
+    """`torchrun -m dlseg train` trains once, together, and prints once."""
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    # The size of the teaching data cannot be patched over there.
+    few = "from dlseg.book import jobs; jobs.TRAIN_SCENES = 4; jobs.VALIDATION_SCENES = 3\n"
+    script = tmp_path / "few.py"
+    script.write_text(few + "import sys; from dlseg.book.cli import main; sys.exit(main())\n")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*run, str(script), "train", *SMALL, "--freeze-batch-norm"],
+        env=environment, cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("mIoU") == 1 and "on 3 pictures of val" in done.stdout
+    assert [path.name for path in Path("runs").iterdir()] == ["1"]
+    assert load_checkpoint("runs/1/last.pt")["iteration"] == 3
