@@ -1,1 +1,14 @@
 """The machinery of the book: pictures, explorers, exercises, the manifest and its commands."""
+
+from dlseg import lazy_face
+
+__getattr__, __dir__, __all__ = lazy_face(
+    __name__,
+    {
+        "exercise": "Exercise Mistake Verdict",
+        "explorer": "Explorer",
+        "manifest": "find_root read_book",
+        "picture": "Picture from_figure from_svg",
+        "style": "new_figure show_image",
+    },
+)

@@ -12,7 +12,8 @@ IDS = [f"{name}-{exercise}" for name, exercise, _, _ in CASES]
 
 
 def module_of(name: str):
-    return importlib.import_module(f"dlseg.book.exercises.{name[3:].replace('-', '_')}")
+    slug = name[3:].replace("-", "_")
+    return importlib.import_module(f"support.{slug}.exercises")
 
 
 def verdict_of(name: str, code: str, check: str):
