@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_face(
         "explorer": "Explorer",
         "manifest": "find_root read_book",
         "picture": "Picture from_figure from_svg",
+        "source": "shown_source",
         "style": "new_figure show_image",
     },
 )
