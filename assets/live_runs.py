@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "chapters"))  # for what chapters share
+
 import nbformat
 import torch
 from tqdm import tqdm

@@ -9,6 +9,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "chapters"))  # for what chapters share
+
 from support.tables import FILE, paper_table
 
 ROOT = Path(__file__).parents[1]

@@ -6,8 +6,11 @@ Writes assets/results/first_networks.json, which the chapter reads.
 import argparse
 import json
 import platform
+import sys
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "chapters"))  # for what chapters share
 
 import numpy as np
 import torch

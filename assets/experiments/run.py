@@ -16,6 +16,9 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "chapters"))  # for what chapters share
 
 import numpy as np
 import torch

@@ -11,6 +11,9 @@ them.
 import argparse
 import sys
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "chapters"))  # for what chapters share
 
 import torch
 from storage import FOLDER, read_json, write_json

@@ -52,3 +52,18 @@ def test_every_reference_says_who_what_where_when_and_leads_there():
         assert {"author", "title", "year"} <= set(entry), entry["ID"]
         assert {"doi", "eprint"} & set(entry), entry["ID"]
         assert f"## {entry['ID']}\n" in page
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["experiments/run.py --list", "experiments/tune.py --help", "experiments/first_networks.py -h"],
+)
+def test_an_experiment_starts_from_anywhere(command, tmp_path):
+    script, option = command.split()
+    done = subprocess.run(
+        [sys.executable, ROOT / "assets" / script, option],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
