@@ -51,3 +51,8 @@ def test_reading_needs_no_test_or_site_tools():
     reading = set(requirements("read"))
     assert reading.isdisjoint({"pytest", "nbval", "ruff", "sphinx", "furo", "playwright"})
     assert set(requirements()) == {"numpy", "pillow", "torch", "tqdm"}
+
+
+def test_curves_need_no_test_tools():
+    assert set(requirements("tensorboard")) - set(requirements()) == {"tensorboard"}
+    assert set(EXTRAS["tensorboard"]) <= set(EXTRAS["test"])
