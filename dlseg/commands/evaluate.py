@@ -29,15 +29,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
         path = arguments.checkpoint or last_run() / LAST
         model, entries = load_network(path, arguments.output_stride)
         dataset = open_data(arguments.data or saved_data(entries, path), arguments.split)
-        matrix = training.evaluate(
-            model,
-            dataset,
-            device,
-            arguments.batch_size,
-            arguments.scales,
-            arguments.flip,
-            arguments.workers,
-        )
+        options = arguments.batch_size, arguments.scales, arguments.flip, arguments.workers
+        matrix = training.evaluate(model, dataset, device, *options)
         report(matrix, dataset, arguments.split)
     return 0
 

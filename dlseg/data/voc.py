@@ -78,12 +78,12 @@ def look(root: Path) -> tuple[list[Fault], list[VOC]]:
     if folder is None:
         return [], []
     lists = folder / "ImageSets" / "Segmentation"
-    wanted = ["train", "val", "trainval"]
+    splits = ["train", "val", "trainval"]
     if (folder / "SegmentationClassAug").is_dir() and not any(lists.glob("*aug.txt")):
-        wanted.append("trainaug")
-    there = [path.stem for path in sorted(lists.glob("*.txt")) if path.stem != "test"]
+        splits.append("trainaug")
+    splits += [path.stem for path in sorted(lists.glob("*.txt")) if path.stem != "test"]
     faults, datasets = [], []
-    for split in dict.fromkeys([*wanted, *there]):
+    for split in dict.fromkeys(splits):
         try:
             dataset = VOC(folder, split)
         except DataError as error:

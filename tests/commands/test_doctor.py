@@ -108,10 +108,3 @@ def test_versions_are_compared_as_packaging_does(extra):
         for version in VERSIONS:
             allowed = requirement.specifier.contains(Version(version))
             assert doctor.accepts(str(requirement.specifier), version) == allowed, version
-
-
-def test_the_installed_package_tells_what_pyproject_says():
-    for extra in ("", *doctor.TOOLS):
-        listed = {r.name: set(r.specifier) for r in map(Requirement, LISTED[extra])}
-        told = doctor.requirements(extra)
-        assert {name: set(Requirement(name + told[name]).specifier) for name in told} == listed
