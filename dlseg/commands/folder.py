@@ -102,8 +102,8 @@ def predict_all(
                 except CommandError as error:
                     faults.append(str(error))
     except KeyboardInterrupt:
-        done = f"{done} of {count} are in {out}"
-        print(f"dlseg: stopped: {done}; the same command with --resume goes on", file=sys.stderr)
+        state = f"stopped: {done} of {count} are in {out}"
+        print(f"dlseg: {state}; the same command with --resume goes on", file=sys.stderr)
         raise
 
 

@@ -10,11 +10,14 @@ import pytest
 import torch
 
 from dlseg import training
+from dlseg.commands.jobs import DEFAULTS
 from dlseg.commands.main import main
 from dlseg.commands.train import OPTIONS
-from dlseg.data import registry
+from dlseg.data import KINDS, data_names, registry
+from dlseg.data.registry import Kind
 from dlseg.training import NETWORKS, load_checkpoint, save_checkpoint
 from tests.data.folders import write_cityscapes, write_voc
+from tests.training.toys import Blocks
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--width", "0.125", "--output-stride", "32", "--iterations", "3", "--batch-size", "2"]
@@ -142,6 +145,22 @@ def test_real_folder_layouts(capsys, name, write, classes):
     assert entries["extra"]["data"] == data
     code, again, _ = dlseg(capsys, "evaluate", "--workers", "0")
     assert code == 0 and again in out
+
+
+def test_one_row_is_all_that_a_new_data_set_needs(capsys, monkeypatch):
+    monkeypatch.setitem(KINDS, "blocks", Kind(lambda folder, split: Blocks(4)))
+    assert "blocks" in data_names()
+    code, out, err = dlseg(capsys, "train", *SMALL, "--data", "blocks")
+    assert (code, err) == (0, "") and "4 pictures of blocks" in out
+    assert load_checkpoint("runs/1/last.pt")["extra"]["data"] == "blocks"
+    code, again, _ = dlseg(capsys, "evaluate", "--workers", "0")
+    assert code == 0 and again in out and "  green " in again
+    assert dlseg(capsys, "predict")[0] == 0
+    assert Path("runs/1/predictions/val-3-truth.png").exists()
+
+
+def test_recipes_are_those_of_data_that_are_there():
+    assert set(DEFAULTS) <= set(KINDS)
 
 
 @pytest.mark.parametrize(
