@@ -14,7 +14,8 @@ export DLSEG_DEVICE = $(DEVICE)
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# pip shows its progress, but not in the log of a CI.
+PIP := $(BIN)/python -m pip install $(if $(CI),--quiet) --disable-pip-version-check -c constraints.txt
 
 .PHONY: read test lint test-package test-chapters run site test-browser tools parity pydensecrf bench experiments clean
 
@@ -78,6 +79,9 @@ clean:
 
 # One stamp per set of tools: installing is done once, and again when the lists change.
 $(VENV)/bin/python:
+	@echo "Installing Python packages into $(VENV), once; this takes some minutes. To read the book:"
+	@echo "about 1.3 GB on disk with PyTorch's CPU build, several GB more with its CUDA build, which"
+	@echo "pip takes on most Linux machines. 'make clean' removes them."
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "the book needs Python 3.11 or newer: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 

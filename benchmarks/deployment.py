@@ -31,9 +31,16 @@ import torch
 from torch import Tensor, nn
 
 from dlseg.backbones import MobileNetV2, ResNet, Xception
-from dlseg.inference.export import CHECKED, INPUT, OPSET, export_onnx, onnx_differences
-from dlseg.inference.fast import prepare
-from dlseg.inference.folding import fold, watch
+from dlseg.inference import (
+    CHECKED,
+    INPUT,
+    OPSET,
+    export_onnx,
+    fold,
+    onnx_differences,
+    prepare,
+    watch,
+)
 from dlseg.inspect import cost
 from dlseg.models import (
     FCN,

@@ -9,15 +9,13 @@ import random
 import numpy as np
 import torch
 
-from dlseg.checks import CommandError
-
-CHOICES = ("auto", "cpu", "cuda", "mps")
+from dlseg.checks import DEVICES, CommandError
 
 
 def _available(kind: str) -> bool:
-    backends = {"cpu": True, "cuda": torch.cuda.is_available()}
-    backends["mps"] = torch.backends.mps.is_available()
-    return backends[kind]
+    if kind == "cuda":
+        return torch.cuda.is_available()
+    return kind == "cpu" or torch.backends.mps.is_available()
 
 
 def get_device() -> torch.device:
@@ -29,8 +27,8 @@ def get_device() -> torch.device:
     Raises: ValueError if the name is unknown; RuntimeError if that device is not on this machine.
     """
     name = os.environ.get("DLSEG_DEVICE") or "auto"
-    if name not in CHOICES:
-        raise ValueError(f"DLSEG_DEVICE must be one of {', '.join(CHOICES)}, got {name!r}")
+    if name not in DEVICES:
+        raise ValueError(f"DLSEG_DEVICE must be one of {', '.join(DEVICES)}, got {name!r}")
     if name == "auto":
         name = next(kind for kind in ("cuda", "mps", "cpu") if _available(kind))
     if not _available(name):

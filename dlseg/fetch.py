@@ -51,11 +51,11 @@ class Checksum:
     def verify(self, path: Path, verdict: str) -> None:
         """OSError that begins with `verdict` unless the file at `path` has this sum."""
         with path.open("rb") as file:
-            found = hashlib.file_digest(file, self.algorithm).hexdigest()
-        if not found.startswith(self.digits):
+            digits = hashlib.file_digest(file, self.algorithm).hexdigest()
+        if not digits.startswith(self.digits):
             raise OSError(
                 f"{verdict} (expected {_ALGORITHMS[self.algorithm][0]} {self.digits}{self._rest}, "
-                f"got {found[: len(self.digits)]}{self._rest})"
+                f"got {digits[: len(self.digits)]}{self._rest})"
             )
 
 

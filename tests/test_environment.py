@@ -1,6 +1,9 @@
 """pyproject.toml, environment.yml and constraints.txt name the same things."""
 
+import os
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -51,3 +54,20 @@ def test_reading_needs_no_test_or_site_tools():
     reading = set(requirements("read"))
     assert reading.isdisjoint({"pytest", "nbval", "ruff", "sphinx", "furo", "playwright"})
     assert set(requirements()) == {"numpy", "pillow", "torch", "tqdm"}
+
+
+def test_curves_need_no_test_tools():
+    assert set(requirements("tensorboard")) - set(requirements()) == {"tensorboard"}
+    assert set(EXTRAS["tensorboard"]) <= set(EXTRAS["test"])
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize("ci", [{}, {"CI": "true"}])
+def test_make_read_says_what_it_will_install_before_it_does(tmp_path, ci):
+    environment = {name: value for name, value in os.environ.items() if name != "CI"} | ci
+    command = ["make", "-n", "read", f"VENV={tmp_path / 'venv'}"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    size, install = done.stdout.index("1.3 GB"), done.stdout.index("pip install")
+    assert size < done.stdout.index("-m venv") < install
+    assert ("--quiet" in done.stdout[install:]) == bool(ci)

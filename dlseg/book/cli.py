@@ -1,18 +1,63 @@
 """The book's commands: read, list, run, test, site."""
 
+# JupyterLab, nbclient, nbval and Sphinx belong to extras, and PyTorch is slow to load: they are
+# imported where they are used, so that `dlseg list` works at once and everywhere.
+
 import argparse
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
 
 from dlseg.book.manifest import Book, Chapter, chapter_table, read_book
-from dlseg.checks import CommandError, need
+from dlseg.checks import DEVICES, CommandError, need
+
+# As `dlseg.commands.main.LIBRARY`.
+BOOK = {
+    "read": (__name__, "open JupyterLab on loopback, at the contents page or at one chapter"),
+    "list": (__name__, "print the chapters, for a terminal or as the README's table"),
+    "run": (__name__, "execute chapters in place, as they are committed"),
+    "test": (__name__, "execute chapters under nbval, every text output compared"),
+    "site": (__name__, "build the static site"),
+}
 
 
-def _chosen(book: Book, names: Sequence[str]) -> list[Chapter]:
-    return [book.find(name) for name in names] or book.notebooks
+def add(parser: argparse.ArgumentParser, name: str) -> None:
+    """Give the parser the arguments of the command of that name."""
+    functions = {"read": read, "list": list_chapters, "run": run, "test": test, "site": site}
+    parser.set_defaults(function=functions[name])
+    if name == "read":
+        parser.add_argument("chapter", nargs="?", default="00", help="default: the contents")
+        parser.add_argument("--port", type=int, default=8888)
+        parser.add_argument("--no-browser", action="store_true")
+    elif name == "list":
+        parser.add_argument("--markdown", action="store_true", help="as the README's table")
+    elif name == "site":
+        parser.add_argument("--out", help="folder of the pages; default: build/site/html")
+    else:
+        parser.add_argument("chapters", nargs="*", help="02 or its name; default: all")
+        parser.add_argument("--device", choices=DEVICES)
+
+
+def read(arguments: argparse.Namespace) -> int:
+    """Start JupyterLab and wait for its end; returns its exit code."""
+    book = read_book()
+    need("jupyterlab", "read")
+    chapter = book.find(arguments.chapter)
+    _check_port(arguments.port)
+    command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"]
+    command += [f"--ServerApp.port={arguments.port}", "--ServerApp.port_retries=0"]
+    command += [f"--ServerApp.root_dir={book.root}"]
+    command += [f"--LabApp.default_url=/lab/tree/chapters/{chapter.path.name}"]
+    # Lab would look for news and newer versions on the network.
+    command += ["--LabApp.news_url=None"]
+    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    if arguments.no_browser:
+        command.append("--no-browser")
+    # Containers run as root, and Jupyter asks to be told that this is meant.
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")
+    return subprocess.run(command, cwd=book.root).returncode
 
 
 def _check_port(port: int) -> None:
@@ -26,33 +71,8 @@ def _check_port(port: int) -> None:
             raise CommandError(f"--port must be between 1 and 65535, got {port}") from error
 
 
-def read(arguments: argparse.Namespace) -> int:
-    """Open JupyterLab on loopback, at the contents page or at one chapter."""
-    need("jupyterlab", "read")
-    book = read_book()
-    chapter = book.find(arguments.chapter)
-    _check_port(arguments.port)
-    command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"]
-    command += [f"--ServerApp.port={arguments.port}", "--ServerApp.port_retries=0"]
-    command += [f"--ServerApp.root_dir={book.root}"]
-    command += [f"--LabApp.default_url=/lab/tree/chapters/{chapter.path.name}"]
-    # Lab would look for news and newer versions on the network.
-    command += ["--LabApp.news_url=None"]
-    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    command += ["--no-browser"] if arguments.no_browser else []
-    # Containers run as root, and Jupyter asks to be told that this is meant.
-    command += ["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
-    return subprocess.run(command, cwd=book.root).returncode
-
-
-def _use_device(name: str | None) -> None:
-    from dlseg.device import use_device  # it imports torch
-
-    use_device(name)
-
-
 def list_chapters(arguments: argparse.Namespace) -> int:
-    """Print the chapters, for a terminal or as the README's table."""
+    """Print the chapters."""
     book = read_book()
     if arguments.markdown:
         print(chapter_table(book, "chapters/"))
@@ -64,15 +84,14 @@ def list_chapters(arguments: argparse.Namespace) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Execute chapters in place, as they are committed."""
+    """Execute chapters in place and print how long each took."""
+    book = read_book()
     need("nbclient", "read")
     from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
     from dlseg.book.execute import run_chapter
 
-    chapters = _chosen(read_book(), arguments.chapters)
-    _use_device(arguments.device)
-    for chapter in chapters:
+    for chapter in _chosen(arguments, book):
         try:
             seconds = run_chapter(chapter)
         except (CellExecutionError, CellTimeoutError) as error:
@@ -83,37 +102,28 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def test(arguments: argparse.Namespace) -> int:
-    """Execute chapters under nbval, every text output compared."""
+    """Execute chapters under nbval; returns pytest's exit code."""
+    book = read_book()
     need("nbval", "test")
     from dlseg.book.execute import run_tests
 
-    book = read_book()
-    chapters = _chosen(book, arguments.chapters)
-    _use_device(arguments.device)
-    return run_tests(book, chapters)
+    return run_tests(book, _chosen(arguments, book))
+
+
+def _chosen(arguments: argparse.Namespace, book: Book) -> list[Chapter]:
+    """The chapters that are named, or all; computes on the device that is named."""
+    chapters = [book.find(name) for name in arguments.chapters] or book.notebooks
+    from dlseg.device import use_device
+
+    use_device(arguments.device)
+    return chapters
 
 
 def site(arguments: argparse.Namespace) -> int:
-    """Build the static site."""
+    """Build the static site; returns Sphinx's exit code."""
+    book = read_book()
     need("sphinx", "site")
     need("myst_nb", "site")
     from dlseg.book.site import build
 
-    return build(read_book(), arguments.out)
-
-
-def add(commands) -> None:
-    """Add the parsers of these commands to the subparsers `commands`."""
-    choices = {}
-    named = {"read": read, "list": list_chapters, "run": run, "test": test, "site": site}
-    for name, function in named.items():
-        choices[name] = commands.add_parser(name, help=function.__doc__)
-        choices[name].set_defaults(function=function)
-    choices["read"].add_argument("chapter", nargs="?", default="00", help="default: the contents")
-    choices["read"].add_argument("--port", type=int, default=8888)
-    choices["read"].add_argument("--no-browser", action="store_true")
-    choices["list"].add_argument("--markdown", action="store_true", help="as the README's table")
-    for name in ("run", "test"):
-        choices[name].add_argument("chapters", nargs="*", help="02 or its name; default: all")
-        choices[name].add_argument("--device", choices=("auto", "cpu", "cuda", "mps"))
-    choices["site"].add_argument("--out", help="folder of the pages; default: build/site/html")
+    return build(book, arguments.out)

@@ -87,7 +87,10 @@ def find_root(start: Path | None = None) -> Path:
     for folder in (start, *start.parents, Path(__file__).parents[2]):
         if (folder / "book.toml").is_file():
             return folder
-    raise ManifestError(f"no book.toml in {start} or above it: go to your copy of the book first")
+    raise ManifestError(
+        f"no book.toml in {start} or above it: go to your copy of the book, or get one; "
+        "the package alone has no chapters"
+    )
 
 
 def read_book(root: Path | None = None) -> Book:

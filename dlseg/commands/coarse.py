@@ -92,7 +92,7 @@ def _palette(path: Path) -> np.ndarray | None:
 def _classes_first(path: Path, array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(C, H, W) float32 from either layout; where the sizes fit both, the sums of 1 decide."""
     layouts = {0: array.shape[1:], 2: array.shape[:2]} if array.ndim == 3 else {}
-    axes = [axis for axis, found in layouts.items() if found == size]
+    axes = [axis for axis, sides in layouts.items() if sides == size]
     if len(axes) == 2:
         axes = [axis for axis in axes if np.allclose(array.sum(axis), 1, atol=1e-2)]
     if len(axes) != 1:
@@ -104,9 +104,9 @@ def _classes_first(path: Path, array: np.ndarray, size: tuple[int, int]) -> np.n
     return np.ascontiguousarray(np.moveaxis(array, axes[0], 0), dtype=np.float32)
 
 
-def _check_size(path: Path, found: tuple[int, int], size: tuple[int, int]) -> None:
-    if found != size:
-        mask, image = (f"{height} x {width}" for height, width in (found, size))
+def _check_size(path: Path, sides: tuple[int, int], size: tuple[int, int]) -> None:
+    if sides != size:
+        mask, image = (f"{height} x {width}" for height, width in (sides, size))
         raise CommandError(
             f"{path} has {mask} pixels (height x width), the image {image}; "
             "resize the mask with nearest neighbour"

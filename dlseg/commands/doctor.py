@@ -1,15 +1,27 @@
-"""Look at the machine, or at a folder of data: what is missing and how to mend it."""
+"""`dlseg doctor`: what this machine, or a folder of data, lacks, and how to mend it.
+
+It must run on a machine that lacks everything: at the top it imports Python's own library alone.
+"""
 
 import argparse
 import platform
+import re
 import shutil
-import sys
 from dataclasses import dataclass
 from importlib import metadata
 
-from packaging.requirements import Requirement
+from dlseg.checks import CommandError, checkout, install_line
 
-from dlseg.checks import CommandError
+REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?P<range>[^;]*)(?:;\s*extra == [\"'](?P<extra>\w+))?")
+# Extras of dlseg, each for a purpose of its own.
+TOOLS = {
+    "read": "reading the chapters",
+    "onnx": "dlseg export",
+    "tensorboard": "dlseg train --tensorboard",
+    "test": "testing",
+    "site": "building the site",
+    "browser": "browser tests",
+}
 
 
 @dataclass(frozen=True)
@@ -25,27 +37,62 @@ class Finding:
         return f"{mark} {self.what}" + (f"\n        fix: {self.fix}" if self.fix else "")
 
 
-def _requirements(extra: str) -> list[Requirement]:
-    found = [Requirement(text) for text in metadata.requires("dlseg") or ()]
-    wanted = [r for r in found if r.marker is None or r.marker.evaluate({"extra": extra})]
-    return sorted(wanted, key=lambda requirement: requirement.name)
+def requirements(extra: str = "") -> dict[str, str]:
+    """What dlseg itself needs, or what an extra adds: name -> accepted versions, as ">=2.0,<3".
 
-
-def check_package(requirement: Requirement, extra: str) -> Finding:
-    """Whether a required package is installed in an accepted version."""
-    install = f"pip install -c constraints.txt -e '.[{extra}]'" if extra else "make read"
+    Raises CommandError where dlseg runs from its folder without being installed.
+    """
     try:
-        version = metadata.version(requirement.name)
+        parts = [REQUIREMENT.match(text) for text in metadata.requires("dlseg") or ()]
+    except metadata.PackageNotFoundError as error:
+        raise CommandError(f"dlseg is not installed; run: {install_line(extra)}") from error
+    wanted = {
+        part["name"]: part["range"].strip() for part in parts if (part["extra"] or "") == extra
+    }
+    return dict(sorted(wanted.items()))
+
+
+def accepts(versions: str, version: str) -> bool:
+    """Whether a version lies in a range of the form ">=2.0,<3", the only one that dlseg uses."""
+    own = _numbers(version)
+    for bound in filter(None, versions.split(",")):
+        below = bound.startswith("<")
+        if below == (own >= _numbers(bound)):
+            return False
+    return True
+
+
+def _numbers(version: str) -> list[int]:
+    """The numbers of a version, without zeros at the end; what follows them does not count."""
+    numbers = [int(number) for number in re.search(r"\d+(\.\d+)*", version)[0].split(".")]
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return numbers
+
+
+def check_package(name: str, versions: str, extra: str = "") -> Finding:
+    """Whether a package is installed in an accepted version; else how to install it."""
+    try:
+        version = metadata.version(name)
     except metadata.PackageNotFoundError:
-        return Finding(False, f"{requirement.name} is not installed", install)
-    if not requirement.specifier.contains(version, prereleases=True):
-        wanted = f"{requirement.name} {version}, but the book needs {requirement.specifier}"
-        return Finding(False, wanted, install)
-    return Finding(True, f"{requirement.name} {version}")
+        return Finding(False, f"{name} is not installed", install_line(extra))
+    if not accepts(versions, version):
+        return Finding(False, f"{name} {version}, but dlseg needs {versions}", install_line(extra))
+    return Finding(True, f"{name} {version}")
+
+
+def check_tools(extra: str) -> Finding:
+    """Whether the packages of an extra are there; if not, that is a remark."""
+    needed = requirements(extra).items()
+    lacking = [name for name, versions in needed if not check_package(name, versions).good]
+    if not lacking:
+        return Finding(True, f"tools for {TOOLS[extra]}")
+    what = f"no tools for {TOOLS[extra]}: {', '.join(lacking)}"
+    return Finding(None, what, install_line(extra))
 
 
 def check_device() -> Finding:
-    """Where chapters will compute."""
+    """Where networks will compute."""
     try:
         import torch
 
@@ -56,44 +103,29 @@ def check_device() -> Finding:
         return Finding(False, f"device: {error}", "export DLSEG_DEVICE=cpu")
 
 
-def check_python() -> Finding:
-    """Whether this Python is new enough."""
-    what = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
-    good = sys.version_info >= (3, 11)
-    return Finding(good, what, "" if good else "install Python 3.11 or newer")
-
-
-def _optional(extra: str, purpose: str) -> Finding:
-    missing = [
-        r.name for r in _requirements(extra) if r.marker and not check_package(r, extra).good
-    ]
-    if not missing:
-        return Finding(True, f"tools for {purpose}")
-    fix = f"pip install -c constraints.txt -e '.[{extra}]'"
-    return Finding(None, f"no tools for {purpose}: {', '.join(missing)}", fix)
-
-
 def examine() -> list[Finding]:
-    """Everything a reader needs first, then what only maintainers need."""
-    needed = [check_package(requirement, "read") for requirement in _requirements("read")]
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    return [
-        check_python(),
-        *needed,
-        check_device(),
-        _optional("test", "testing"),
-        _optional("site", "building the site"),
-        _optional("browser", "browser tests"),
-        Finding(bool(browser) or None, f"Chromium {browser or 'not found: no browser tests'}"),
+    """What dlseg needs, in a copy of the book what its chapters need too, then tools as remarks."""
+    needed = ["", "read"] if checkout() else [""]
+    packages = [
+        check_package(name, versions, extra)
+        for extra in needed
+        for name, versions in requirements(extra).items()
     ]
+    python = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    tools = [check_tools(extra) for extra in TOOLS if extra not in needed]
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    chromium = Finding(
+        bool(browser) or None, f"Chromium {browser or 'not found: no browser tests'}"
+    )
+    return [Finding(True, python), *packages, check_device(), *tools, chromium]
 
 
 def examine_data(folder: str) -> tuple[str, bool]:
-    """What is wrong with the Pascal VOC or Cityscapes in `folder`, and whether anything is.
+    """What is wrong with the data sets in `folder`, and whether anything is.
 
     Returns: (report, good); remarks alone are good. Raises DataError where no data set is there.
     """
-    from dlseg.data.check import check_folder
+    from dlseg.data import check_folder
 
     faults = check_folder(folder)
     lines = [
@@ -106,29 +138,22 @@ def examine_data(folder: str) -> tuple[str, bool]:
     return "\n".join([*lines, verdict]), not count
 
 
-def add(commands) -> None:
-    """Add the parser of `dlseg doctor` to the subparsers `commands`."""
-    parser = commands.add_parser("doctor", help=doctor.__doc__)
+def add(parser: argparse.ArgumentParser, _name: str) -> None:
+    """Give the parser the arguments of `dlseg doctor`."""
     parser.set_defaults(function=doctor)
-    told = "check the Pascal VOC or Cityscapes in DIR instead"
-    parser.add_argument("--data", metavar="DIR", help=told)
+    purpose = "check the data set in DIR instead, such as Pascal VOC or Cityscapes"
+    parser.add_argument("--data", metavar="DIR", help=purpose)
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Say what is missing on this machine or wrong in a folder of data; exit code 1 if anything."""
-    if arguments.data is not None:
-        return _doctor_data(arguments.data)
-    findings = examine()
-    print(*findings, sep="\n")
-    return int(any(finding.good is False for finding in findings))
-
-
-def _doctor_data(folder: str) -> int:
-    from dlseg.data.files import DataError
-
+    """Print the report; returns 1 if anything is missing or wrong."""
+    if arguments.data is None:
+        findings = examine()
+        print(*findings, sep="\n")
+        return int(any(finding.good is False for finding in findings))
     try:
-        report, good = examine_data(folder)
-    except DataError as error:
+        report, good = examine_data(arguments.data)
+    except ValueError as error:
         raise CommandError(str(error)) from error
     print(report)
     return int(not good)

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
 
 from dlseg.checks import CommandError
-
-if TYPE_CHECKING:
-    import numpy as np
+from dlseg.commands.shared import one_line
+from dlseg.data.files import DataError, Fault, read_image
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 CLIPS, CLIP_FORMATS = (".gif", ".webp"), ("GIF", "WEBP")  # of one frame or more
@@ -60,13 +62,11 @@ def unfinished(pictures: list[Picture], out: Path, checkpoint: Path) -> list[Pic
     return waiting
 
 
-def read_all(pictures: list[Picture], faults: list[str]) -> Iterator[tuple[str, "np.ndarray"]]:
+def read_all(pictures: list[Picture], faults: list[str]) -> Iterator[tuple[str, np.ndarray]]:
     """(name, uint8 (H, W, 3)) of each picture, one in memory at a time.
 
     One that cannot be read is left out; what is wrong with it is added to `faults`.
     """
-    from dlseg.data.files import DataError, read_image
-
     for path, group in groupby(pictures, key=lambda picture: picture.path):
         group = list(group)
         try:
@@ -79,10 +79,10 @@ def read_all(pictures: list[Picture], faults: list[str]) -> Iterator[tuple[str, 
 
 
 def predict_all(
-    images: Iterable[tuple[str, "np.ndarray"]],
+    images: Iterable[tuple[str, np.ndarray]],
     count: int,
     out: Path,
-    predict: Callable[[str, "np.ndarray"], str],
+    predict: Callable[[str, np.ndarray], str],
     faults: list[str],
 ) -> None:
     """Call `predict` for each (name, image) and print what it returns, behind a progress bar.
@@ -90,23 +90,20 @@ def predict_all(
     A CommandError that it raises is added to `faults`, and the next image comes. Interrupted, it
     says how far it came. Raises CommandError where `out` cannot be written.
     """
-    from tqdm import tqdm
-
     done = 0
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        # disable=None: no bar unless standard error is a terminal
-        for name, image in tqdm(images, total=count, desc="predicting", disable=None):
-            try:
-                tqdm.write(f"{out / name}: {predict(name, image)}")
-                done += 1
-            except CommandError as error:
-                faults.append(str(error))
-    except OSError as error:
-        raise CommandError(f"cannot write to {out}: {error}") from error
+        with one_line(OSError, start=f"cannot write to {out}: "):
+            out.mkdir(parents=True, exist_ok=True)
+            # disable=None: no bar unless standard error is a terminal
+            for name, image in tqdm(images, total=count, desc="predicting", disable=None):
+                try:
+                    tqdm.write(f"{out / name}: {predict(name, image)}")
+                    done += 1
+                except CommandError as error:
+                    faults.append(str(error))
     except KeyboardInterrupt:
-        told = f"stopped: {done} of {count} are in {out}; the same command with --resume goes on"
-        print(f"dlseg: {told}", file=sys.stderr)
+        state = f"stopped: {done} of {count} are in {out}"
+        print(f"dlseg: {state}; the same command with --resume goes on", file=sys.stderr)
         raise
 
 
@@ -145,8 +142,6 @@ def _is_done(picture: Picture, out: Path, checkpoint: Path) -> bool:
 
 
 def _count_frames(path: Path) -> int:
-    from PIL import Image
-
     try:
         with Image.open(path, formats=CLIP_FORMATS) as clip:
             return clip.n_frames
@@ -156,12 +151,7 @@ def _count_frames(path: Path) -> int:
         raise CommandError(f"{path} is neither GIF nor WebP, or damaged: {error}") from error
 
 
-def _frames(path: Path, pictures: list[Picture]) -> Iterator[tuple[str, "np.ndarray"]]:
-    import numpy as np
-    from PIL import Image
-
-    from dlseg.data.files import DataError, Fault
-
+def _frames(path: Path, pictures: list[Picture]) -> Iterator[tuple[str, np.ndarray]]:
     with Image.open(path, formats=CLIP_FORMATS) as clip:
         for picture in pictures:
             try:

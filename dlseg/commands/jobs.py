@@ -5,23 +5,19 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.utils.data import Dataset
 
 from dlseg.checks import CommandError
-from dlseg.data import VOC, Cityscapes, Scenes
-from dlseg.training import Recipe, build_model, describe, load_checkpoint, load_weights
-from dlseg.training.checkpoint import LAST
-
-TRAIN_SCENES, VALIDATION_SCENES = 2000, 200
+from dlseg.data import kind_and_folder
+from dlseg.training import LAST, Recipe, build_model, describe, load_checkpoint, load_weights
 
 
 @dataclass(frozen=True)
 class Job:
     """Everything that decides a training, as plain values.
 
-    data: "scenes", "voc:DIR" or "cityscapes:DIR". split: which pictures. network, output_stride,
-    width: see `dlseg.training.describe`. weights: to start from, None, "imagenet" (the backbone's)
-    or the file of a checkpoint.
+    data: its name, see `dlseg.data.registry`. split: which pictures. network, output_stride, width:
+    see `describe`. weights: to start from, None, "imagenet" (the backbone's) or the file of a
+    checkpoint.
     """
 
     data: str
@@ -39,9 +35,8 @@ class Job:
         """
         options = {name: value for name, value in options.items() if value is not None}
         own = {field.name for field in fields(self)} & set(options)
-        others = {name: value for name, value in options.items() if name not in own}
-        mine = {name: options[name] for name in own}
-        return replace(self, recipe=replace(self.recipe, **others), **mine)
+        mine = {name: options.pop(name) for name in own}
+        return replace(self, recipe=replace(self.recipe, **options), **mine)
 
     def describe(self, num_classes: int) -> dict:
         """The network's description, as `build_model` takes it."""
@@ -56,6 +51,15 @@ class Job:
             load_weights(model, self.weights)
         return model
 
+    def extra(self, dataset) -> dict:
+        """What the checkpoint keeps for `saved_job` and `predict`."""
+        return {
+            "data": self.data,
+            "split": self.split,
+            "classes": list(dataset.classes),
+            "palette": dataset.palette.tolist(),
+        }
+
 
 # VOC and Cityscapes: the first stage of DeepLab v3 (section 4.1; table 12).
 _V3 = Recipe(
@@ -66,22 +70,19 @@ _V3 = Recipe(
     crop_size=513,
     scale=(0.5, 2.0),
 )
+_STREETS = replace(_V3, iterations=90_000, crop_size=769)
+# By the kind of data; one that is not here is trained as VOC is.
 DEFAULTS = {
     "scenes": Job("scenes", "train", "fcn-resnet18", 8, 0.25, Recipe()),
     "voc": Job("voc", "train", "fcn-resnet50", 16, 1.0, _V3),
-    "cityscapes": Job(
-        "cityscapes", "train", "fcn-resnet50", 16, 1.0,
-        replace(_V3, iterations=90_000, crop_size=769),
-    ),
-}  # fmt: skip
+    "cityscapes": Job("cityscapes", "train", "fcn-resnet50", 16, 1.0, _STREETS),
+}
 
 
 def default_job(data: str) -> Job:
-    """The job for "scenes", "voc:DIR" or "cityscapes:DIR". CommandError for another name."""
-    kind, _, folder = data.partition(":")
-    if kind not in DEFAULTS or (kind == "scenes") == bool(folder):
-        raise CommandError(f"--data must be scenes, voc:DIR or cityscapes:DIR, got {data!r}")
-    return replace(DEFAULTS[kind], data=data)
+    """The job for data of that name. ValueError where there is no such kind."""
+    kind, _ = kind_and_folder(data)
+    return replace(DEFAULTS.get(kind, DEFAULTS["voc"]), data=data)
 
 
 def saved_job(folder: Path) -> Job:
@@ -100,19 +101,3 @@ def saved_data(entries: dict, path: Path) -> str:
     if "data" not in entries["extra"]:
         raise CommandError(f"{path} was not written by dlseg train: it does not name its data")
     return entries["extra"]["data"]
-
-
-def open_data(data: str, split: str) -> Dataset:
-    """The data set "scenes", "voc:DIR" or "cityscapes:DIR"; the teaching data drawn in memory.
-
-    Raises CommandError for another name, ValueError for a folder that does not hold the data.
-    """
-    default_job(data)
-    kind, _, folder = data.partition(":")
-    if kind == "voc":
-        return VOC(folder, split)
-    if kind == "cityscapes":
-        return Cityscapes(folder, split)
-    scenes = Scenes(TRAIN_SCENES if split == "train" else VALIDATION_SCENES, split)
-    scenes.pool()
-    return scenes

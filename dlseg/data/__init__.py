@@ -10,6 +10,7 @@ from dlseg.data.check import check_folder
 from dlseg.data.cityscapes import Cityscapes, to_ids, to_train_ids
 from dlseg.data.files import DataError, read_image, read_label, write_label
 from dlseg.data.palette import CITYSCAPES_PALETTE, labels_from_colours, voc_palette
+from dlseg.data.registry import KINDS, data_names, kind_and_folder, open_data
 from dlseg.data.scenes import Scene, Scenes, draw_scene
 from dlseg.data.transforms import (
     ColourJitter,
@@ -23,6 +24,7 @@ from dlseg.data.voc import VOC
 
 __all__ = [
     "CITYSCAPES_PALETTE",
+    "KINDS",
     "VOC",
     "Card",
     "Cityscapes",
@@ -36,8 +38,11 @@ __all__ = [
     "Scenes",
     "card",
     "check_folder",
+    "data_names",
     "draw_scene",
+    "kind_and_folder",
     "labels_from_colours",
+    "open_data",
     "read_image",
     "read_label",
     "to_ids",

@@ -7,108 +7,32 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dlseg.data import cityscapes, voc
-from dlseg.data.cityscapes import Cityscapes
 from dlseg.data.files import DataError, Fault, Pair
-from dlseg.data.voc import VOC
+from dlseg.data.registry import KINDS
 
 
 def check_folder(root: str | Path) -> list[Fault]:
-    """All that is wrong with the Pascal VOC or Cityscapes in a folder, every file read.
+    """All that is wrong with the data sets of files in a folder, such as Pascal VOC; reads all.
 
     Lists that are missing, empty or overlap with val; images and masks that are missing, damaged,
     of two sizes, in colours, or hold a label out of range. A number of images other than published
     is a remark, a fault that is not serious. Shows a progress bar on a terminal.
-    root: as for `VOC` or `Cityscapes`. Raises DataError where neither is there.
+    root: as for the data set, see `dlseg.data.registry`. Raises DataError where none is there.
     """
     root = Path(root)
+    kinds = [kind.files for kind in KINDS.values() if kind.files is not None]
     faults, pairs = [], {}  # a dict keeps the order, and each pair once
-    for look in (_look_at_voc, _look_at_cityscapes):
-        found, datasets = look(root)
-        faults += found
+    for kind in kinds:
+        more, datasets = kind.look(root)
+        faults += more
         for dataset in datasets:
             pairs.update(dict.fromkeys(dataset.pairs))
     if not faults and not pairs:
-        problem = "there is neither Pascal VOC nor Cityscapes here"
-        remedy = "give a folder that has VOCdevkit/VOC2012, or leftImg8bit and gtFine"
+        problem = f"there is neither {' nor '.join(kind.title for kind in kinds)} here"
+        remedy = f"give a folder that has {', or '.join(kind.layout for kind in kinds)}"
         raise DataError(Fault(root, problem, remedy))
     faults += _check_folders(pairs) + _check_files(pairs)
     return list(dict.fromkeys(faults))  # an image may have two masks, and its fault comes twice
-
-
-def _look_at_voc(root: Path) -> tuple[list[Fault], list[VOC]]:
-    """Faults of the lists, and a data set of each that can be read; nothing where no VOC is."""
-    folder = voc.find_voc(root)
-    if folder is None:
-        return [], []
-    lists = folder / "ImageSets" / "Segmentation"
-    wanted = ["train", "val", "trainval"]
-    if (folder / "SegmentationClassAug").is_dir() and not any(lists.glob("*aug.txt")):
-        wanted.append("trainaug")
-    found = [path.stem for path in sorted(lists.glob("*.txt")) if path.stem != "test"]
-    faults, datasets = [], []
-    for split in dict.fromkeys([*wanted, *found]):
-        try:
-            dataset = VOC(folder, split)
-        except DataError as error:
-            faults.append(error.fault)
-            continue
-        datasets.append(dataset)
-        published = voc.COUNTS.get(_published(split))
-        faults += _remark_count(lists / f"{split}.txt", len(dataset), published)
-    names = {dataset.split: dataset.names for dataset in datasets}
-    return faults + _leaks(lists, names), datasets
-
-
-def _published(split: str) -> str:
-    return {"train_aug": "trainaug", "trainvalaug": "trainval_aug"}.get(split, split)
-
-
-def _leaks(lists: Path, names: dict[str, list[str]]) -> list[Fault]:
-    """Training lists that hold images of val."""
-    val = set(names.get("val", ()))
-    faults = []
-    for split in [split for split in names if _published(split) in ("train", "trainaug")]:
-        shared = [name for name in names[split] if name in val]
-        if shared:
-            problem = f"{len(shared)} of its names are in val.txt too, the first {shared[0]}"
-            remedy = "take them out: a score on val would be one on training images"
-            faults.append(Fault(lists / f"{split}.txt", problem, remedy))
-    return faults
-
-
-def _look_at_cityscapes(root: Path) -> tuple[list[Fault], list[Cityscapes]]:
-    """Faults of the folders, and a data set of each split; nothing where no Cityscapes is."""
-    if not any((root / part).is_dir() for part in ("leftImg8bit", "gtFine")):
-        return [], []
-    faults, datasets = [], []
-    for split, published in cityscapes.COUNTS.items():
-        images, masks = root / "leftImg8bit" / split, root / "gtFine" / split
-        # Only those who submit to the benchmark need test.
-        if split == "test" and not images.is_dir() and not masks.is_dir():
-            continue
-        try:
-            dataset = Cityscapes(root, split)
-        except DataError as error:
-            faults.append(error.fault)
-            continue
-        datasets.append(dataset)
-        faults += _remark_count(images, len(dataset), published)
-        faults += _masks_alone(masks, {pair.label for pair in dataset.pairs})
-    return faults, datasets
-
-
-def _masks_alone(masks: Path, expected: set[Path]) -> list[Fault]:
-    remedy = "unpack the archive leftImg8bit again, or delete the mask"
-    alone = sorted(set(masks.glob(f"*/*{cityscapes.LABEL}")) - expected)
-    return [Fault(mask, "the mask has no image", remedy) for mask in alone]
-
-
-def _remark_count(path: Path, count: int, published: int | None) -> list[Fault]:
-    if published in (None, count):
-        return []
-    problem = f"{count} images, and {published} were published"
-    return [Fault(path, problem, "nothing to do if this is a part, or data of your own", False)]
 
 
 def _check_folders(pairs: dict[Pair, None]) -> list[Fault]:
@@ -140,8 +64,8 @@ def _check_files(pairs: Collection[Pair]) -> list[Fault]:
     faults = []
     # Threads, since decoding leaves Python's lock alone; whoever interrupts it cancels the rest.
     with ThreadPoolExecutor() as pool, bar:
-        for found in pool.map(_check_pair, pairs):
-            faults += found
+        for more in pool.map(_check_pair, pairs):
+            faults += more
             bar.update()
     return faults
 

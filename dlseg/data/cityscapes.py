@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dlseg.data.files import DataError, Fault, Pair
+from dlseg.data.files import DataError, Fault, Pair, remark_count
 from dlseg.data.palette import CITYSCAPES_PALETTE
 
 # name and id of each train id in its order
@@ -83,6 +83,33 @@ class Cityscapes:
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         image, ids = self.pairs[index].read()
         return image, to_train_ids(ids)
+
+
+def look(root: Path) -> tuple[list[Fault], list[Cityscapes]]:
+    """Faults of the folders, and a data set of each split; nothing where no Cityscapes is."""
+    if not any((root / part).is_dir() for part in ("leftImg8bit", "gtFine")):
+        return [], []
+    faults, datasets = [], []
+    for split, published in COUNTS.items():
+        images, masks = root / "leftImg8bit" / split, root / "gtFine" / split
+        # Only those who submit to the benchmark need test.
+        if split == "test" and not images.is_dir() and not masks.is_dir():
+            continue
+        try:
+            dataset = Cityscapes(root, split)
+        except DataError as error:
+            faults.append(error.fault)
+            continue
+        datasets.append(dataset)
+        faults += remark_count(images, len(dataset), published)
+        faults += _masks_alone(masks, {pair.label for pair in dataset.pairs})
+    return faults, datasets
+
+
+def _masks_alone(masks: Path, expected: set[Path]) -> list[Fault]:
+    remedy = "unpack the archive leftImg8bit again, or delete the mask"
+    alone = sorted(set(masks.glob(f"*/*{LABEL}")) - expected)
+    return [Fault(mask, "the mask has no image", remedy) for mask in alone]
 
 
 def label_of(image: Path) -> Path:

@@ -45,6 +45,14 @@ class DataError(ValueError):
         self.fault = fault
 
 
+def remark_count(path: Path, count: int, published: int | None) -> list[Fault]:
+    """A remark where a list at `path` has another number of images than were published."""
+    if published in (None, count):
+        return []
+    problem = f"{count} images, and {published} were published"
+    return [Fault(path, problem, "nothing to do if this is a part, or data of your own", False)]
+
+
 @dataclass(frozen=True)
 class Pair:
     """An image, the mask that belongs to it, and the values allowed there.

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dlseg.data.files import DataError, Fault, Pair
+from dlseg.data.files import DataError, Fault, Pair, remark_count
 from dlseg.data.palette import voc_palette
 
 _NAMES = """background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog
@@ -70,6 +70,47 @@ class VOC:
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         return self.pairs[index].read()
+
+
+def look(root: Path) -> tuple[list[Fault], list[VOC]]:
+    """Faults of the lists, and a data set of each that can be read; nothing where no VOC is."""
+    folder = find_voc(root)
+    if folder is None:
+        return [], []
+    lists = folder / "ImageSets" / "Segmentation"
+    splits = ["train", "val", "trainval"]
+    if (folder / "SegmentationClassAug").is_dir() and not any(lists.glob("*aug.txt")):
+        splits.append("trainaug")
+    splits += [path.stem for path in sorted(lists.glob("*.txt")) if path.stem != "test"]
+    faults, datasets = [], []
+    for split in dict.fromkeys(splits):
+        try:
+            dataset = VOC(folder, split)
+        except DataError as error:
+            faults.append(error.fault)
+            continue
+        datasets.append(dataset)
+        published = COUNTS.get(_published(split))
+        faults += remark_count(lists / f"{split}.txt", len(dataset), published)
+    names = {dataset.split: dataset.names for dataset in datasets}
+    return faults + _leaks(lists, names), datasets
+
+
+def _published(split: str) -> str:
+    return {"train_aug": "trainaug", "trainvalaug": "trainval_aug"}.get(split, split)
+
+
+def _leaks(lists: Path, names: dict[str, list[str]]) -> list[Fault]:
+    """Training lists that hold images of val."""
+    val = set(names.get("val", ()))
+    faults = []
+    for split in [split for split in names if _published(split) in ("train", "trainaug")]:
+        shared = [name for name in names[split] if name in val]
+        if shared:
+            problem = f"{len(shared)} of its names are in val.txt too, the first {shared[0]}"
+            remedy = "take them out: a score on val would be one on training images"
+            faults.append(Fault(lists / f"{split}.txt", problem, remedy))
+    return faults
 
 
 def find_voc(root: str | Path) -> Path | None:

@@ -1,7 +1,42 @@
-"""Class probabilities of whole images, several scales, mirrored, in tiles."""
+"""A trained network at work: probabilities of whole images, faster copies, pictures, ONNX files."""
 
+from dlseg.inference.export import (
+    CHECKED,
+    INPUT,
+    OPSET,
+    OUTPUT,
+    ExportError,
+    export_onnx,
+    onnx_differences,
+)
 from dlseg.inference.fast import prepare
-from dlseg.inference.predict import evaluating, probabilities
-from dlseg.inference.tiles import tile_weights, tiled_probabilities
+from dlseg.inference.folding import fold, watch
+from dlseg.inference.overlay import legend, overlay, shares
+from dlseg.inference.predict import check_scales, probabilities
+from dlseg.inference.stream import Frame, frames
+from dlseg.inference.tiles import check_tile, tile_weights, tiled_probabilities
+from dlseg.inspect.probe import evaluating
 
-__all__ = ["evaluating", "prepare", "probabilities", "tile_weights", "tiled_probabilities"]
+__all__ = [
+    "CHECKED",
+    "INPUT",
+    "OPSET",
+    "OUTPUT",
+    "ExportError",
+    "Frame",
+    "check_scales",
+    "check_tile",
+    "evaluating",
+    "export_onnx",
+    "fold",
+    "frames",
+    "legend",
+    "onnx_differences",
+    "overlay",
+    "prepare",
+    "probabilities",
+    "shares",
+    "tile_weights",
+    "tiled_probabilities",
+    "watch",
+]

@@ -21,8 +21,9 @@ import torch
 from torch import nn
 
 from dlseg.checks import check_integer
-from dlseg.inference.predict import evaluating
+from dlseg.inspect.probe import evaluating
 
+# The exporter is loaded where it is used, for it takes half a second: hence the quoted types.
 INPUT, OUTPUT, OPSET = "image", "logits", 18
 AXES = {0: "batch", 2: "height", 3: "width"}  # names of those that stay free
 # Where nothing is fixed, the network is traced at this size: a tracer takes equal numbers for the
@@ -85,18 +86,18 @@ def onnx_differences(
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    parameter, found = next(model.parameters()), {}
+    parameter, differences = next(model.parameters()), {}
     generator = torch.Generator().manual_seed(0)
     with evaluating(model), torch.no_grad():
         for shape in map(tuple, shapes):
             images = torch.randn(shape, generator=generator)
             ours = model(images.to(parameter)).cpu()  # (B, C, H, W)
             (theirs,) = session.run([OUTPUT], {INPUT: images.numpy()})
-            found[shape] = _difference(ours, torch.from_numpy(theirs))
-    return found
+            differences[shape] = _difference(ours, torch.from_numpy(theirs))
+    return differences
 
 
-def _translated(model: nn.Module, shape: tuple[int, ...], free: bool) -> torch.onnx.ONNXProgram:
+def _translated(model: nn.Module, shape: tuple[int, ...], free: bool) -> "torch.onnx.ONNXProgram":
     """The program of PyTorch's exporter, without what it notes about the machine it ran on."""
     images = torch.zeros(shape, device=next(model.parameters()).device)
     with torch.no_grad():
@@ -116,8 +117,8 @@ def _translated(model: nn.Module, shape: tuple[int, ...], free: bool) -> torch.o
 
 
 def _named(
-    program: torch.onnx.ONNXProgram, output_shape: list[int | str] | None
-) -> torch.onnx.ONNXProgram:
+    program: "torch.onnx.ONNXProgram", output_shape: list[int | str] | None
+) -> "torch.onnx.ONNXProgram":
     import onnx_ir
 
     if output_shape is not None:  # else some networks state it as a formula of the input's

@@ -10,6 +10,7 @@ from torch.backends import mkldnn
 from torch.utils._pytree import tree_leaves
 
 from dlseg.inference.convolutions import (
+    POINTS,
     ChannelsLast,
     OneDNN,
     ShiftedDepthwise,
@@ -17,10 +18,10 @@ from dlseg.inference.convolutions import (
     is_dense_3x3,
     is_depthwise_3x3,
     is_pointwise,
+    products,
 )
 from dlseg.inference.folding import Uses, fold, watch
 from dlseg.inference.predict import check_images
-from dlseg.inference.winograd import POINTS, products
 from dlseg.layers.pyramid import ImagePooling
 
 TOLERANCE = 1e-4  # largest difference of the outputs, as a share of their largest value
@@ -117,8 +118,8 @@ def seconds(layers: dict[str, nn.Module], x: Tensor, rounds: int = 4) -> dict[st
 def check_same(model: nn.Module, images: Tensor, expected, how: str) -> None:
     """RuntimeError where outputs of `model` are further than `TOLERANCE` from those `expected`."""
     with torch.inference_mode():
-        found = model(images)
-    for ours, theirs in zip(tree_leaves(found), tree_leaves(expected), strict=True):
+        outputs = model(images)
+    for ours, theirs in zip(tree_leaves(outputs), tree_leaves(expected), strict=True):
         difference = (ours - theirs).abs().max() / theirs.abs().max()
         if not difference <= TOLERANCE:
             raise RuntimeError(

@@ -36,12 +36,12 @@ def legend(labels: np.ndarray, classes: Sequence[str], palette: np.ndarray) -> n
     font = ImageFont.load_default(FONT_SIZE)
     rows = [(label, f"{classes[label]}  {share:.1%}") for label, share in shares(labels).items()]
     indent = 2 * MARGIN + SQUARE
-    width = indent + MARGIN + max(round(font.getlength(words)) for _, words in rows)
+    width = indent + MARGIN + max(round(font.getlength(text)) for _, text in rows)
     paper = Image.new("RGB", (width, 2 * MARGIN + ROW * len(rows) - (ROW - SQUARE)), "white")
     draw = ImageDraw.Draw(paper)
-    for number, (label, words) in enumerate(rows):
+    for number, (label, text) in enumerate(rows):
         top = MARGIN + number * ROW
         square = (MARGIN, top, MARGIN + SQUARE - 1, top + SQUARE - 1)
         draw.rectangle(square, fill=tuple(palette[label].tolist()), outline="black")
-        draw.text((indent, top + SQUARE / 2), words, fill="black", font=font, anchor="lm")
+        draw.text((indent, top + SQUARE / 2), text, fill="black", font=font, anchor="lm")
     return np.array(paper)

@@ -4,27 +4,13 @@ DeepLab v3, tables 4 and 6, on Pascal VOC: the scales 0.5, 0.75, ... 1.75 and th
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from dlseg.inspect.probe import evaluating
 from dlseg.layers.upsample import upsample
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[nn.Module]:
-    """`model` in eval mode; each of its modules gets its own mode back, also after an error.
-
-    Each its own, because a model whose batch norm is frozen is half in one mode, half in the other.
-    """
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        yield model.eval()
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def probabilities(

@@ -13,7 +13,7 @@ from torch import nn
 
 from dlseg.checks import check_integer
 from dlseg.data.transforms import MEAN, STD, to_tensors
-from dlseg.inference.predict import evaluating
+from dlseg.inspect.probe import evaluating
 
 
 class Frame(NamedTuple):

@@ -30,6 +30,7 @@ from dlseg.training.recipe import Recipe
 from dlseg.training.schedule import learning_rate
 
 DROPOUT = 2  # the stream of random numbers beside those of `loader`
+Watch = Callable[[int, float, float], None]
 
 
 @dataclass
@@ -41,8 +42,8 @@ class History:
     processes, seconds, seconds spent waiting for data, and the last learning rate.
     """
 
-    losses: list[float]
-    metrics: dict[int, dict[str, float]]
+    losses: list[float] = field(default_factory=list)
+    metrics: dict[int, dict[str, float]] = field(default_factory=dict)
     images: int = 0
     seconds: float = 0.0
     waiting: float = 0.0
@@ -64,8 +65,7 @@ class Run:
     scaler: torch.amp.GradScaler
     description: dict | None
     extra: dict
-    losses: list[float] = field(default_factory=list)
-    metrics: dict[int, dict[str, float]] = field(default_factory=dict)
+    history: History = field(default_factory=History)
 
     def save(self, path: Path) -> None:
         """Write the checkpoint `path`, in the main process only."""
@@ -73,11 +73,11 @@ class Run:
             "model": self.description,
             "weights": self.model.state_dict(),
             "recipe": asdict(self.recipe),
-            "iteration": len(self.losses),
+            "iteration": len(self.history.losses),
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "losses": self.losses,
-            "metrics": self.metrics,
+            "losses": self.history.losses,
+            "metrics": self.history.metrics,
             "extra": self.extra,
         }
         if is_main():
@@ -92,7 +92,7 @@ class Run:
         self.model.load_state_dict(entries["weights"])
         self.optimiser.load_state_dict(entries["optimiser"])
         self.scaler.load_state_dict(entries["scaler"])
-        self.losses, self.metrics = entries["losses"], entries["metrics"]
+        self.history = History(entries["losses"], entries["metrics"])
 
 
 def train(
@@ -107,7 +107,7 @@ def train(
     extra: dict | None = None,
     checkpoint_every: int = 200,
     workers: int = 0,
-    watch: Callable[[int, float, float], None] | None = None,
+    watch: Watch | None = None,
     validate: Callable[[], dict[str, float]] | None = None,
     validate_every: int | None = None,
 ) -> History:
@@ -116,49 +116,85 @@ def train(
     model: see `dlseg.models`; it is changed, and left on `device` in eval mode.
     folder: where the checkpoint last.pt goes, before the first step, every checkpoint_every
     iterations and at the end; None: nowhere. resume: go on from it; without, it must not be there.
-    description, extra: entries of the checkpoint, see `dlseg.training.networks` and `.checkpoint`.
-    workers: processes that prepare pictures; they change nothing but the speed.
-    watch: called in every process after each step with (iteration, loss, learning rate).
-    validate: called in every process at the end, and every validate_every iterations if given; its
-    metrics go to the checkpoint and the history.
-
+    description, extra: entries of the checkpoint, see `dlseg.training.checkpoint`. workers:
+    processes that prepare pictures; they change nothing but the speed.
+    Called in every process: watch, after each step, with (iteration, loss, learning rate);
+    validate, at the end, and every validate_every iterations if given; its metrics are kept.
     Raises ValueError for what does not fit together, CheckpointError for what cannot be written or
     read, FloatingPointError where the loss is no longer a number; the last checkpoint stays good.
     """
-    device = torch.device(device)
-    _check_classes(model, dataset)
-    half = device.type == "cuda" and recipe.mixed_precision
-    scaler = torch.amp.GradScaler(device.type, enabled=half)
-    model.to(device)
-    run = Run(model, recipe, make_optimiser(model, recipe), scaler, description, extra or {})
-    path = Path(folder) / LAST if folder is not None else None
-    for name, value in (("checkpoint", checkpoint_every), ("validate", validate_every or 1)):
-        check_integer(f"{name}_every", value, 1)
-    _begin(run, path, resume)
-    pictures = TrainingPictures(dataset, recipe, rank(), processes(), start=len(run.losses))
-    history = History(run.losses, run.metrics)
-    for iteration, rate in _steps(run, training_batches(pictures, workers, device), path, history):
-        done = iteration + 1
-        last = done == recipe.iterations
-        if watch is not None:
-            watch(iteration, run.losses[-1], rate)
-        if validate is not None and (last or (validate_every and done % validate_every == 0)):
-            run.metrics[done] = validate()
-        if path is not None and (last or done % checkpoint_every == 0):
+    _check_periods(checkpoint_every, validate_every)
+    run = _new_run(model, dataset, recipe, torch.device(device), description, extra)
+    path = _begin(run, folder, resume)
+    for iteration, rate in _steps(run, dataset, workers, path, watch):
+        if validate is not None and _due(iteration, recipe, validate_every):
+            run.history.metrics[iteration + 1] = validate()
+        if path is not None and _due(iteration, recipe, checkpoint_every):
             _check_weights(model, iteration, rate, path)
             run.save(path)
     model.eval()
-    return history
+    return run.history
+
+
+def _new_run(
+    model: nn.Module,
+    dataset: Dataset,
+    recipe: Recipe,
+    device: torch.device,
+    description: dict | None,
+    extra: dict | None,
+) -> Run:
+    """A run before its first step, on `device`. ValueError where the numbers of classes differ."""
+    if model.num_classes != dataset.num_classes:
+        raise ValueError(
+            f"the model has {model.num_classes} classes and the data set {dataset.num_classes}; "
+            f"build the model with num_classes={dataset.num_classes} (void, 255, is no class)"
+        )
+    half = device.type == "cuda" and recipe.mixed_precision
+    scaler = torch.amp.GradScaler(device.type, enabled=half)
+    model.to(device)
+    return Run(model, recipe, make_optimiser(model, recipe), scaler, description, extra or {})
+
+
+def _begin(run: Run, folder: str | Path | None, resume: bool) -> Path | None:
+    """Restore the run, or write its first checkpoint; gives the checkpoint's path."""
+    path = Path(folder) / LAST if folder is not None else None
+    if resume:
+        if path is None:
+            raise ValueError("resume needs a folder, that of the training to go on with")
+        run.restore(path)
+    elif path is not None:
+        if is_main() and path.exists():
+            raise ValueError(
+                f"{path} is there already: go on with it (resume), or choose another folder"
+            )
+        run.save(path)  # a folder that cannot be written is told now, not in an hour
+    return path
+
+
+def _check_periods(checkpoint_every: int, validate_every: int | None) -> None:
+    check_integer("checkpoint_every", checkpoint_every, 1)
+    if validate_every is not None:
+        check_integer("validate_every", validate_every, 1)
+
+
+def _due(iteration: int, recipe: Recipe, every: int | None) -> bool:
+    """Whether an iteration ends a period of `every`, or the training."""
+    done = iteration + 1
+    return done == recipe.iterations or (every is not None and done % every == 0)
 
 
 def _steps(
-    run: Run, batches: Iterator[tuple[Tensor, Tensor]], path: Path | None, history: History
+    run: Run, dataset: Dataset, workers: int, path: Path | None, watch: Watch | None
 ) -> Iterator[tuple[int, float]]:
     """Make the steps that are left, one for each (iteration, learning rate) that is given."""
-    recipe, device = run.recipe, next(run.model.parameters()).device
+    recipe, history, device = run.recipe, run.history, next(run.model.parameters()).device
+    start = len(history.losses)
+    pictures = TrainingPictures(dataset, recipe, rank(), processes(), start)
+    batches = training_batches(pictures, workers, device)
     network = distribute(ScoreMaps(run.model, recipe.loss), device)
     began = time.perf_counter()
-    for iteration in _progress(len(run.losses), recipe.iterations, history):
+    for iteration in _progress(start, recipe.iterations, history):
         asked = time.perf_counter()
         images, labels = next(batches)
         history.waiting += time.perf_counter() - asked
@@ -172,6 +208,8 @@ def _steps(
         history.images += recipe.batch_size
         history.seconds = time.perf_counter() - began
         history.learning_rate = rate
+        if watch is not None:
+            watch(iteration, loss, rate)
         yield iteration, rate
 
 
@@ -232,29 +270,8 @@ def _gradients_stay_here(network: nn.Module, more_follows: bool):
 
 
 def _seed_dropout(seed: int, iteration: int) -> None:
-    words = np.random.SeedSequence([seed, DROPOUT, iteration, rank()]).generate_state(1, np.uint64)
-    torch.manual_seed(int(words[0]))
-
-
-def _begin(run: Run, path: Path | None, resume: bool) -> None:
-    if resume:
-        if path is None:
-            raise ValueError("resume needs a folder, that of the training to go on with")
-        run.restore(path)
-    elif path is not None:
-        if is_main() and path.exists():
-            raise ValueError(
-                f"{path} is there already: go on with it (resume), or choose another folder"
-            )
-        run.save(path)  # a folder that cannot be written is told now, not in an hour
-
-
-def _check_classes(model: nn.Module, dataset: Dataset) -> None:
-    if model.num_classes != dataset.num_classes:
-        raise ValueError(
-            f"the model has {model.num_classes} classes and the data set {dataset.num_classes}; "
-            f"build the model with num_classes={dataset.num_classes} (void, 255, is no class)"
-        )
+    sequence = np.random.SeedSequence([seed, DROPOUT, iteration, rank()])
+    torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
 
 
 def _check_loss(loss: float, iteration: int, rate: float, path: Path | None) -> None:

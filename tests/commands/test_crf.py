@@ -1,16 +1,12 @@
 """`dlseg crf`: what it writes, and one line for what goes wrong."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from dlseg.book import cli
+from dlseg.commands.main import main
 from dlseg.crf import DenseCRF, appearance, smoothness, unary_from_labels
-from tests.chapters.tools import ROOT
 
 SIZE = (32, 40)  # height, width
 COLOURS = [10, 20, 30, 200, 0, 0, 0, 0, 200]  # of labels 0, 1, 2
@@ -41,10 +37,10 @@ def files(scene, tmp_path):
     return tmp_path
 
 
-def crf(folder, *words):
+def crf(folder, *arguments):
     """Exit code of `dlseg crf`; names of files are those in `folder`."""
     known = {path.name for path in folder.iterdir()} | {"out", "new.png", "none.png"}
-    return cli.main(["crf", *(str(folder / word) if word in known else word for word in words)])
+    return main(["crf", *(str(folder / word) if word in known else word for word in arguments)])
 
 
 def labels(path):
@@ -78,9 +74,9 @@ def test_a_palette_mask(files, scene, capsys):
 
 
 def test_an_index_mask_to_a_file_has_no_palette_and_equals_the_library(files, scene):
-    words = ("--sxy", "20", "--srgb", "30", "--weight", "4", "--iterations", "3")
+    arguments = ("--sxy", "20", "--srgb", "30", "--weight", "4", "--iterations", "3")
     out = ("--confidence", "0.8", "--out", "new.png")
-    assert crf(files, "photo.png", "index.png", *words, *out) == 0
+    assert crf(files, "photo.png", "index.png", *arguments, *out) == 0
     with Image.open(files / "new.png") as mask:
         assert mask.mode == "L"
     image, coarse, _ = scene
@@ -108,8 +104,8 @@ def test_where_both_layouts_fit_the_sums_decide(tmp_path):
     for name, array in (("last.npy", p), ("first.npy", p.transpose(2, 0, 1))):
         np.save(tmp_path / name, array)
         assert crf(tmp_path, "photo.png", name, "--out", "out", "--iterations", "0") == 0
-        found = labels(tmp_path / "out" / f"{name[:-4]}-refined.png")
-        np.testing.assert_array_equal(found, p.argmax(2))
+        refined = labels(tmp_path / "out" / f"{name[:-4]}-refined.png")
+        np.testing.assert_array_equal(refined, p.argmax(2))
 
 
 def test_labels_keep_their_numbers_and_unsure_pixels_get_one(files, scene):
@@ -130,7 +126,7 @@ def test_labels_keep_their_numbers_and_unsure_pixels_get_one(files, scene):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (("none.png", "index.png"), "none.png: there is no such file"),
         (("photo.png", "none.png"), "none.png: there is no such file"),
@@ -154,7 +150,7 @@ def test_labels_keep_their_numbers_and_unsure_pixels_get_one(files, scene):
         (("photo.png", "index.png", "--preset", "v4"), "--preset must be one of pydensecrf, "),
     ],
 )
-def test_mistakes_are_told_in_one_line(files, capsys, words, said):
+def test_mistakes_are_told_in_one_line(files, capsys, arguments, message):
     Image.fromarray(np.zeros((32, 41), np.uint8)).save(files / "wide.png")
     Image.fromarray(np.full(SIZE, 255, np.uint8)).save(files / "empty.png")
     np.save(files / "wide.npy", np.full((2, 32, 41), 0.5))
@@ -164,11 +160,11 @@ def test_mistakes_are_told_in_one_line(files, capsys, words, said):
     np.save(files / "one.npy", np.ones((1, *SIZE)))
     np.save(files / "objects.npy", np.array([{}], dtype=object))
     (files / "text.npy").write_text("no array")
-    assert crf(files, *words, "--out", "out") == 2
-    told = capsys.readouterr().err
-    assert said in told
-    assert told.startswith("dlseg: ")
-    assert told.count("\n") == 1
+    assert crf(files, *arguments, "--out", "out") == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.startswith("dlseg: ")
+    assert printed.count("\n") == 1
     assert not (files / "out").exists()
 
 
@@ -201,9 +197,7 @@ def test_presets(files, preset):
     assert crf(files, "photo.png", "index.png", "--out", "out", "--preset", preset) == 0
 
 
-def test_the_command_and_its_help():
-    done = subprocess.run(
-        [sys.executable, "-m", "dlseg", "crf", "--help"], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0
-    assert "IMAGE LABELS_OR_PROBS" in done.stdout
+def test_its_help(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["crf", "--help"])
+    assert "IMAGE LABELS_OR_PROBS" in capsys.readouterr().out

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from dlseg.book import cli
+from dlseg.commands.main import main
 from tests.chapters.tools import ROOT
 from tests.data.folders import write_aug, write_cityscapes, write_voc
 
@@ -11,7 +11,7 @@ from tests.data.folders import write_aug, write_cityscapes, write_voc
 def test_good_folder(tmp_path, capsys):
     write_voc(tmp_path)
     write_cityscapes(tmp_path)
-    assert cli.main(["doctor", "--data", str(tmp_path)]) == 0
+    assert main(["doctor", "--data", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == f"ok      no fault in {tmp_path}"
     assert lines[0].startswith("-       ") and "FAULT" not in "".join(lines)
@@ -26,7 +26,7 @@ def test_all_faults_are_listed(tmp_path, capsys):
     images = sorted((folder / "JPEGImages").iterdir())
     for image in images:
         image.unlink()
-    assert cli.main(["doctor", "--data", str(folder)]) == 1
+    assert main(["doctor", "--data", str(folder)]) == 1
     out = capsys.readouterr().out
     assert out.count("FAULT   ") == 5 and out.endswith(f"FAULTS  5 in {folder}\n")
     assert f"FAULT   {folder}/ImageSets/Segmentation/val.txt: there is no such list\n" in out
@@ -43,5 +43,5 @@ def test_no_data_here(tmp_path):
         timeout=120,
     )
     assert done.returncode == 2 and done.stdout == ""
-    said = f"dlseg: {tmp_path}/absent: there is neither Pascal VOC nor Cityscapes here; give a"
-    assert done.stderr.startswith(said) and len(done.stderr.splitlines()) == 1
+    message = f"dlseg: {tmp_path}/absent: there is neither Pascal VOC nor Cityscapes here; give a"
+    assert done.stderr.startswith(message) and len(done.stderr.splitlines()) == 1

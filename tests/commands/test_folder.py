@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dlseg.book import cli
 from dlseg.checks import CommandError
 from dlseg.commands import predict as predict_command
 from dlseg.commands.folder import KINDS, find_pictures, read_all, unfinished
+from dlseg.commands.main import main
 
 
 def noise(height=40, width=56, seed=0):
@@ -29,9 +29,9 @@ def folder(tmp_path):
     return tmp_path / "in"
 
 
-def predict(checkpoint, out, *words):
-    words = (*words, "--checkpoint", checkpoint, "--out", out, "--device", "cpu")
-    return cli.main(["predict", *map(str, words)])
+def predict(checkpoint, out, *arguments):
+    arguments = (*arguments, "--checkpoint", checkpoint, "--out", out, "--device", "cpu")
+    return main(["predict", *map(str, arguments)])
 
 
 def opened(path):
@@ -48,8 +48,8 @@ def complete(out):
 def test_a_damaged_picture_does_not_keep_back_the_others(checkpoint, folder, tmp_path, capsys):
     assert predict(checkpoint, tmp_path / "out", folder) == 2
     assert complete(tmp_path / "out") == {"a", "b", "d"}
-    said = capsys.readouterr().err
-    assert "1 of 4 could not be done" in said and "c.png" in said and said.count("\n") == 1
+    message = capsys.readouterr().err
+    assert "1 of 4 could not be done" in message and "c.png" in message and message.count("\n") == 1
 
 
 def test_a_picture_that_the_network_refuses_does_not_either(
@@ -57,10 +57,10 @@ def test_a_picture_that_the_network_refuses_does_not_either(
 ):
     real = predict_command._labels
 
-    def labels(network, name, image, arguments):
+    def labels(model, name, image, arguments):
         if name == "b":
             raise CommandError("not enough memory for b")
-        return real(network, name, image, arguments)
+        return real(model, name, image, arguments)
 
     monkeypatch.setattr(predict_command, "_labels", labels)
     assert predict(checkpoint, tmp_path / "out", folder) == 2
@@ -89,15 +89,15 @@ def test_interrupted_and_resumed(checkpoint, folder, tmp_path, monkeypatch, caps
     with monkeypatch.context() as patched:
         interrupt(patched, at=7)  # the overlay of the second picture
         assert predict(checkpoint, out, folder) == 130
-    said = capsys.readouterr().err
-    assert "stopped: 1 of 3" in said and "--resume" in said
+    message = capsys.readouterr().err
+    assert "stopped: 1 of 3" in message and "--resume" in message
     assert complete(out) == {"a"}
     assert not list(out.glob("*.part"))
 
     before = {path: path.stat().st_mtime_ns for path in out.glob("a-*")}
     assert predict(checkpoint, out, folder, "--resume") == 0
-    said = capsys.readouterr().out
-    assert "1 of 3 are done already" in said and f"{out}/a:" not in said
+    message = capsys.readouterr().out
+    assert "1 of 3 are done already" in message and f"{out}/a:" not in message
     assert complete(out) == {"a", "b", "d"}
     assert before == {path: path.stat().st_mtime_ns for path in out.glob("a-*")}
     assert predict(checkpoint, out, folder, "--resume") == 0
@@ -153,13 +153,13 @@ def test_a_clip_gives_its_frames_in_order(checkpoint, tmp_path, suffix):
 def test_faults_of_clips(checkpoint, tmp_path, capsys):
     (tmp_path / "broken.gif").write_bytes(b"GIF89a, or not")
     (tmp_path / "film.mp4").write_bytes(b"")
-    for name, said in (
+    for name, message in (
         ("broken.gif", "is neither GIF nor WebP, or damaged"),
         ("none.gif", "there is no such file"),
         ("film.mp4", "ffmpeg -i film.mp4 frames/%06d.png"),
     ):
         assert predict(checkpoint, tmp_path / "out", tmp_path / name) == 2
-        assert said in capsys.readouterr().err
+        assert message in capsys.readouterr().err
 
 
 class LargestMap(TorchDispatchMode):
@@ -183,10 +183,10 @@ def large(checkpoint, tmp_path_factory):
     folder = tmp_path_factory.mktemp("large")
     image.save(folder / "large.png")
 
-    def labels(*words):
+    def labels(*arguments):
         with LargestMap() as largest:
-            words = (folder / "large.png", "--output-stride", 8, *words)
-            assert predict(checkpoint, folder / "out", *words) == 0
+            arguments = (folder / "large.png", "--output-stride", 8, *arguments)
+            assert predict(checkpoint, folder / "out", *arguments) == 0
         return np.array(opened(folder / "out" / "large-index.png")), largest.numbers
 
     return labels

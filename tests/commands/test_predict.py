@@ -1,42 +1,19 @@
 """`dlseg predict`: what it writes, and one line for what goes wrong."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from dlseg.book import cli
-from dlseg.commands import predict as predict_command
+from dlseg.commands.main import main
 from dlseg.data.files import write_image
 from dlseg.data.scenes import CLASSES, PALETTE
 from dlseg.data.transforms import MEAN, STD
-from dlseg.inference.overlay import legend, overlay, shares
-from dlseg.training import build_model, describe, save_checkpoint
-from dlseg.training.checkpoint import ENTRIES
-from tests.chapters.tools import ROOT
+from dlseg.inference import legend, overlay, shares
+from dlseg.training import build_model
+from tests.commands.checkpoints import NETWORK, write_checkpoint
 
-NETWORK = describe("fcn-resnet18", len(CLASSES), output_stride=32, width=0.125)
 KINDS = ("index", "palette", "overlay", "legend")
-
-
-def write_checkpoint(path, **changes):
-    torch.manual_seed(0)
-    extra = {"classes": list(CLASSES), "palette": PALETTE.tolist(), "data": "scenes"}
-    entries = dict.fromkeys(ENTRIES) | {
-        "model": NETWORK,
-        "weights": build_model(NETWORK).state_dict(),
-        "extra": extra,
-    }
-    save_checkpoint(path, entries | changes)
-    return path
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("run") / "last.pt")
 
 
 @pytest.fixture(scope="module")
@@ -56,16 +33,16 @@ def opened(path):
         return image.copy()
 
 
-def predict(*words):
-    return cli.main(["predict", *map(str, words), "--device", "cpu"])
+def predict(*options):
+    return main(["predict", *map(str, options), "--device", "cpu"])
 
 
-def refused(capsys, *words):
+def refused(capsys, *options):
     """What it says in its one line when it does not work."""
-    assert predict(*words) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("dlseg: ") and said.count("\n") == 1
-    return said
+    assert predict(*options) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("dlseg: ") and message.count("\n") == 1
+    return message
 
 
 def expected(image, **changes):
@@ -82,9 +59,9 @@ def test_a_folder_gives_four_files_for_each_image(checkpoint, photos, tmp_path, 
     assert predict(photos, "--checkpoint", checkpoint, "--out", out) == 0
     names = {f"{stem}-{kind}.png" for stem in "ab" for kind in KINDS}
     assert {path.name for path in out.iterdir()} == names
-    said = capsys.readouterr()
-    assert [line.partition(":")[0] for line in said.out.splitlines()] == [f"{out}/a", f"{out}/b"]
-    assert "%" not in said.err  # no bar where there is no terminal
+    message = capsys.readouterr()
+    assert [line.partition(":")[0] for line in message.out.splitlines()] == [f"{out}/a", f"{out}/b"]
+    assert "%" not in message.err  # no bar where there is no terminal
 
 
 def test_files_hold_the_labels(checkpoint, photos, tmp_path):
@@ -107,9 +84,9 @@ def test_options_reach_the_network(checkpoint, photos, tmp_path, monkeypatch):
         return torch.ones(1, len(CLASSES), *x.shape[2:])
 
     monkeypatch.setattr("dlseg.inference.tiled_probabilities", tiled)
-    words = (photos / "a.png", "--checkpoint", checkpoint, "--out", tmp_path, "--tile", 32)
-    assert predict(*words) == 0
-    assert predict(*words, "--overlap", 6, "--scales", 0.5, 1, "--flip") == 0
+    options = (photos / "a.png", "--checkpoint", checkpoint, "--out", tmp_path, "--tile", 32)
+    assert predict(*options) == 0
+    assert predict(*options, "--overlap", 6, "--scales", 0.5, 1, "--flip") == 0
     assert calls == [
         ((1, 3, 40, 56), 32, 8, [1.0], False),
         ((1, 3, 40, 56), 32, 6, [0.5, 1.0], True),
@@ -117,16 +94,16 @@ def test_options_reach_the_network(checkpoint, photos, tmp_path, monkeypatch):
 
 
 def test_another_output_stride_than_in_training(checkpoint, photos, tmp_path, capsys):
-    words = (photos / "a.png", "--checkpoint", checkpoint, "--out", tmp_path, "--output-stride")
-    assert predict(*words, 8) == 0
+    options = (photos / "a.png", "--checkpoint", checkpoint, "--out", tmp_path, "--output-stride")
+    assert predict(*options, 8) == 0
     labels = expected(np.array(opened(photos / "a.png")), output_stride=8)
     np.testing.assert_array_equal(opened(tmp_path / "a-index.png"), labels)
-    assert "output_stride must be" in refused(capsys, *words, 12)
+    assert "output_stride must be" in refused(capsys, *options, 12)
 
 
 def test_tiles_scales_and_mirror_images_work_together(checkpoint, photos, tmp_path):
-    words = ("--checkpoint", checkpoint, "--out", tmp_path, "--tile", 32, "--flip", "--scales", 0.5)
-    assert predict(photos, *words) == 0
+    to = ("--checkpoint", checkpoint, "--out", tmp_path)
+    assert predict(photos, *to, "--tile", 32, "--flip", "--scales", 0.5) == 0
     assert opened(tmp_path / "b-index.png").size == (70, 33)
 
 
@@ -188,7 +165,7 @@ def test_faults_of_the_images(checkpoint, photos, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("options", "message"),
     [
         (("--scales", "0"), "scales must be positive"),
         (("--overlap", "4"), "give --tile too"),
@@ -196,14 +173,14 @@ def test_faults_of_the_images(checkpoint, photos, tmp_path, capsys):
         (("--tile", "0"), "tile must be an integer >= 1, got 0"),
     ],
 )
-def test_faults_of_the_options(words, said, photos, capsys):
-    assert said in refused(capsys, photos, "--checkpoint", "not-looked-at.pt", *words)
+def test_faults_of_the_options(options, message, photos, capsys):
+    assert message in refused(capsys, photos, "--checkpoint", "not-looked-at.pt", *options)
 
 
 def test_folder_that_is_a_file(checkpoint, photos, tmp_path, capsys):
     (tmp_path / "out").write_text("")
-    words = (photos / "a.png", "--checkpoint", checkpoint, "--out", tmp_path / "out")
-    assert "cannot write to" in refused(capsys, *words)
+    options = (photos / "a.png", "--checkpoint", checkpoint, "--out", tmp_path / "out")
+    assert "cannot write to" in refused(capsys, *options)
 
 
 def test_too_little_memory_names_the_remedy(checkpoint, photos, tmp_path, monkeypatch, capsys):
@@ -211,8 +188,8 @@ def test_too_little_memory_names_the_remedy(checkpoint, photos, tmp_path, monkey
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr("dlseg.inference.probabilities", full)
-    words = (photos / "a.png", "--checkpoint", checkpoint, "--out", tmp_path)
-    assert "not enough memory for a: try --tile" in refused(capsys, *words)
+    options = (photos / "a.png", "--checkpoint", checkpoint, "--out", tmp_path)
+    assert "not enough memory for a: try --tile" in refused(capsys, *options)
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
@@ -237,8 +214,8 @@ def test_shares_and_legend():
     # The middle of each square, 26 pixels apart, in the colour of its class.
     assert picture[[17, 43, 69], 17].tolist() == PALETTE[[2, 0, 1]].tolist()
     assert picture.shape[0] == 8 + 26 * 3
-    words = (picture[:, 34:] < 128).any((1, 2))
-    assert [bool(words[8 + 26 * row : 26 + 26 * row].any()) for row in range(3)] == [True] * 3
+    dark = (picture[:, 34:] < 128).any((1, 2))
+    assert [bool(dark[8 + 26 * row : 26 + 26 * row].any()) for row in range(3)] == [True] * 3
     assert (picture[:, -4:] == 255).all()  # nothing is cut off
 
 
@@ -246,10 +223,3 @@ def test_overlay_is_halfway():
     image = np.array([[[200, 100, 255]]], np.uint8)
     palette = np.array([[0, 0, 0], [100, 50, 255]], np.uint8)
     assert overlay(image, np.array([[1]], np.uint8), palette).tolist() == [[[150, 75, 255]]]
-
-
-def test_list_needs_no_torch_with_this_command():
-    code = "import sys; from dlseg.book import predict_command; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout.strip() == "False", done.stderr
-    assert predict_command in cli.COMMANDS

@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from dlseg.book import cli
-from dlseg.commands import jobs
+from dlseg import training
+from dlseg.commands.jobs import DEFAULTS
+from dlseg.commands.main import main
 from dlseg.commands.train import OPTIONS
+from dlseg.data import KINDS, data_names, registry
+from dlseg.data.registry import Kind
 from dlseg.training import NETWORKS, load_checkpoint, save_checkpoint
 from tests.data.folders import write_cityscapes, write_voc
+from tests.training.toys import Blocks
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--width", "0.125", "--output-stride", "32", "--iterations", "3", "--batch-size", "2"]
@@ -22,16 +26,16 @@ SMALL += ["--crop-size", "64", "--workers", "0", "--device", "cpu"]
 
 @pytest.fixture(autouse=True)
 def few_pictures(tmp_path, monkeypatch):
-    monkeypatch.setattr(jobs, "TRAIN_SCENES", 4)
-    monkeypatch.setattr(jobs, "VALIDATION_SCENES", 2)
+    monkeypatch.setattr(registry, "TRAIN_SCENES", 4)
+    monkeypatch.setattr(registry, "VALIDATION_SCENES", 2)
     monkeypatch.setenv("DLSEG_DEVICE", "cpu")  # commands set it
     monkeypatch.chdir(tmp_path)
 
 
-def dlseg(capsys, *words: str) -> tuple[int, str, str]:
-    code = cli.main(list(words))
-    told = capsys.readouterr()
-    return code, told.out, told.err
+def dlseg(capsys, *arguments: str) -> tuple[int, str, str]:
+    code = main(list(arguments))
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
 
 
 def test_train_then_evaluate(capsys):
@@ -49,8 +53,8 @@ def test_train_then_evaluate(capsys):
 
     code, out, _ = dlseg(capsys, "evaluate", "--workers", "0")
     assert code == 0 and out.partition("  background")[2] == report
-    words = ["--output-stride", "8", "--scales", "0.5", "1", "--flip", "--split", "test"]
-    code, out, _ = dlseg(capsys, "evaluate", "runs/1/last.pt", *words, "--workers", "0")
+    arguments = ["--output-stride", "8", "--scales", "0.5", "1", "--flip", "--split", "test"]
+    code, out, _ = dlseg(capsys, "evaluate", "runs/1/last.pt", *arguments, "--workers", "0")
     assert code == 0 and "on 2 pictures of test" in out
 
 
@@ -64,8 +68,8 @@ def test_train_then_evaluate(capsys):
     ],
 )
 def test_every_deeplab_is_trained_evaluated_and_predicts(capsys, network, stride, another):
-    words = ["--network", network, "--output-stride", str(stride)]
-    code, out, err = dlseg(capsys, "train", *SMALL, *words)
+    arguments = ["--network", network, "--output-stride", str(stride)]
+    code, out, err = dlseg(capsys, "train", *SMALL, *arguments)
     assert (code, err) == (0, "") and f"{network}, output stride {stride}" in out
     at = ["--output-stride", str(another)] if another else []
     code, out, err = dlseg(capsys, "evaluate", *at, "--workers", "0")
@@ -80,8 +84,8 @@ def test_every_deeplab_is_trained_evaluated_and_predicts(capsys, network, stride
 
 
 def test_adamw_is_resumed_as_adamw(capsys):
-    words = ["--optimiser", "adamw", "--learning-rate", "0.003", "--out"]
-    assert dlseg(capsys, "train", *SMALL, *words, "whole")[0] == 0
+    arguments = ["--optimiser", "adamw", "--learning-rate", "0.003", "--out"]
+    assert dlseg(capsys, "train", *SMALL, *arguments, "whole")[0] == 0
     entries = load_checkpoint("whole/last.pt")
     assert entries["recipe"]["optimiser"] == "adamw"
     assert all("exp_avg_sq" in state for state in entries["optimiser"]["state"].values())
@@ -104,13 +108,13 @@ def test_runs_are_numbered_and_the_last_is_resumed(capsys):
 def test_a_stopped_run_is_resumed_to_the_same_weights(capsys, monkeypatch):
     dlseg(capsys, "train", *SMALL, "--out", "whole")
 
-    def stop(self):
+    def stop(*_, **_options):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("dlseg.commands.train._Validation.__call__", stop)
-        words = ["--out", "part", "--validate-every", "2", "--checkpoint-every", "1"]
-        assert dlseg(capsys, "train", *SMALL, *words)[0] == 130
+        patch.setattr(training, "evaluate", stop)
+        arguments = ["--out", "part", "--validate-every", "2", "--checkpoint-every", "1"]
+        assert dlseg(capsys, "train", *SMALL, *arguments)[0] == 130
     assert load_checkpoint("part/last.pt")["iteration"] == 1
     assert dlseg(capsys, "train", "--out", "part", "--resume", "--workers", "0")[0] == 0
     whole, part = (load_checkpoint(f"{name}/last.pt") for name in ("whole", "part"))
@@ -119,8 +123,8 @@ def test_a_stopped_run_is_resumed_to_the_same_weights(capsys, monkeypatch):
 
 def test_weights_of_another_run_and_tensorboard(capsys):
     dlseg(capsys, "train", *SMALL)
-    words = ["--weights", "runs/1/last.pt", "--learning-rate", "0", "--freeze-batch-norm"]
-    code, _, err = dlseg(capsys, "train", *SMALL, *words, "--tensorboard")
+    arguments = ["--weights", "runs/1/last.pt", "--learning-rate", "0", "--freeze-batch-norm"]
+    code, _, err = dlseg(capsys, "train", *SMALL, *arguments, "--tensorboard")
     assert (code, err) == (0, "")
     first, second = load_checkpoint("runs/1/last.pt"), load_checkpoint("runs/2/last.pt")
     assert all(torch.equal(v, second["weights"][k]) for k, v in first["weights"].items())
@@ -133,8 +137,8 @@ def test_weights_of_another_run_and_tensorboard(capsys):
 )
 def test_real_folder_layouts(capsys, name, write, classes):
     data = f"{name}:{write(Path('data'))}"
-    words = ["--model", "fcn-mobilenetv2", "--data", data, "--split", "train"]
-    code, out, err = dlseg(capsys, "train", *SMALL, *words)
+    arguments = ["--model", "fcn-mobilenetv2", "--data", data, "--split", "train"]
+    code, out, err = dlseg(capsys, "train", *SMALL, *arguments)
     assert (code, err) == (0, "") and "mIoU" in out
     entries = load_checkpoint("runs/1/last.pt")
     assert entries["model"]["num_classes"] == len(entries["extra"]["classes"]) == classes
@@ -143,11 +147,27 @@ def test_real_folder_layouts(capsys, name, write, classes):
     assert code == 0 and again in out
 
 
+def test_one_row_is_all_that_a_new_data_set_needs(capsys, monkeypatch):
+    monkeypatch.setitem(KINDS, "blocks", Kind(lambda folder, split: Blocks(4)))
+    assert "blocks" in data_names()
+    code, out, err = dlseg(capsys, "train", *SMALL, "--data", "blocks")
+    assert (code, err) == (0, "") and "4 pictures of blocks" in out
+    assert load_checkpoint("runs/1/last.pt")["extra"]["data"] == "blocks"
+    code, again, _ = dlseg(capsys, "evaluate", "--workers", "0")
+    assert code == 0 and again in out and "  green " in again
+    assert dlseg(capsys, "predict")[0] == 0
+    assert Path("runs/1/predictions/val-3-truth.png").exists()
+
+
+def test_recipes_are_those_of_data_that_are_there():
+    assert set(DEFAULTS) <= set(KINDS)
+
+
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
-        (["train", "--data", "coco"], "--data must be scenes, voc:DIR or cityscapes:DIR"),
-        (["train", "--data", "voc"], "--data must be scenes, voc:DIR or cityscapes:DIR"),
+        (["train", "--data", "coco"], "data must be scenes, voc:DIR or cityscapes:DIR, got 'coco'"),
+        (["train", "--data", "voc"], "data must be scenes, voc:DIR or cityscapes:DIR, got 'voc'"),
         (["train", "--data", "voc:nowhere"], "nowhere"),
         (["train", "--model", "unet"], "no network is called 'unet'; there are fcn-{resnet18"),
         (["train", "--output-stride", "12"], "output_stride must be"),
@@ -170,11 +190,11 @@ def test_real_folder_layouts(capsys, name, write, classes):
         (["evaluate", "file"], "file is damaged or no checkpoint"),
     ],
 )
-def test_a_mistake_is_one_line(capsys, words, told):
+def test_a_mistake_is_one_line(capsys, arguments, message):
     Path("file").write_text("no checkpoint, and no folder")
-    code, _, err = dlseg(capsys, *words)
+    code, _, err = dlseg(capsys, *arguments)
     assert code == 2 and err.count("\n") == 1
-    assert err.startswith("dlseg: ") and told in err
+    assert err.startswith("dlseg: ") and message in err
 
 
 def test_a_run_is_not_overwritten(capsys):
@@ -187,16 +207,16 @@ def test_a_checkpoint_of_other_code(capsys):
     """Without the name of its data: it can be evaluated on data that are named, not resumed."""
     dlseg(capsys, "train", *SMALL)
     save_checkpoint("other/last.pt", load_checkpoint("runs/1/last.pt") | {"extra": {}})
-    for words in (["evaluate", "other/last.pt"], ["train", "--resume", "--out", "other"]):
-        code, _, err = dlseg(capsys, *words)
+    for arguments in (["evaluate", "other/last.pt"], ["train", "--resume", "--out", "other"]):
+        code, _, err = dlseg(capsys, *arguments)
         assert code == 2 and "was not written by dlseg train: it does not name its data" in err
-    words = ["--data", "scenes", "--workers", "0"]
-    assert dlseg(capsys, "evaluate", "other/last.pt", *words)[0] == 0
+    arguments = ["--data", "scenes", "--workers", "0"]
+    assert dlseg(capsys, "evaluate", "other/last.pt", *arguments)[0] == 0
 
 
 def test_help_names_networks_that_exist(capsys):
-    words = re.findall(r"\b(?:fcn|deeplab)[a-z0-9]*-[a-z0-9_]+", OPTIONS["network"][1])
-    assert len(words) >= 3 and set(words) <= set(NETWORKS)
+    named = re.findall(r"\b(?:fcn|deeplab)[a-z0-9]*-[a-z0-9_]+", OPTIONS["network"][1])
+    assert len(named) >= 3 and set(named) <= set(NETWORKS)
     backbones = {name.split("-")[1] for name in NETWORKS}
     assert {"vgg16", "vgg16_bn"} <= backbones & set(re.findall(r"\w+", OPTIONS["network"][1]))
 
@@ -211,14 +231,22 @@ def test_two_processes_of_torchrun(tmp_path):
     """`torchrun -m dlseg train` trains once, together, and prints once."""
     run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     # The size of the teaching data cannot be patched over there.
-    few = "from dlseg.book import jobs; jobs.TRAIN_SCENES = 4; jobs.VALIDATION_SCENES = 3\n"
     script = tmp_path / "few.py"
-    script.write_text(few + "import sys; from dlseg.book.cli import main; sys.exit(main())\n")
+    script.write_text(
+        "import sys\n"
+        "from dlseg.commands.main import main\n"
+        "from dlseg.data import registry\n"
+        "registry.TRAIN_SCENES, registry.VALIDATION_SCENES = 4, 3\n"
+        "sys.exit(main())\n"
+    )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*run, str(script), "train", *SMALL, "--freeze-batch-norm"],
-        env=environment, cwd=tmp_path, capture_output=True, text=True,
-    )  # fmt: skip
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("mIoU") == 1 and "on 3 pictures of val" in done.stdout
     assert [path.name for path in Path("runs").iterdir()] == ["1"]

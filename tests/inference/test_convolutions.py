@@ -6,14 +6,16 @@ from torch import nn
 
 from dlseg.inference import convolutions
 from dlseg.inference.convolutions import (
+    POINTS,
     OneDNN,
     ShiftedDepthwise,
     Winograd,
     is_dense_3x3,
     is_depthwise_3x3,
     is_pointwise,
+    products,
+    winograd_matrices,
 )
-from dlseg.inference.winograd import POINTS, products, winograd_matrices
 from tests.peers import distance
 
 SIZES = [(1, 1), (5, 9), (16, 16), (13, 30)]

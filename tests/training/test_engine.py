@@ -227,11 +227,12 @@ def test_a_finished_run_has_nothing_left_to_do(tmp_path):
 
 def test_metrics_and_watch(tmp_path):
     model, data, seen = Net(), Blocks(), []
-    history = train(
-        model, data, tiny(), folder=tmp_path,
-        watch=lambda *step: seen.append(step),
-        validate=lambda: {"mean IoU": evaluate(model, data).mean_iou()}, validate_every=4,
-    )  # fmt: skip
+    options = {
+        "watch": lambda *step: seen.append(step),
+        "validate": lambda: {"mean IoU": evaluate(model, data).mean_iou()},
+        "validate_every": 4,
+    }
+    history = train(model, data, tiny(), folder=tmp_path, **options)
     assert list(history.metrics) == [4, 8, 10]
     assert load_checkpoint(tmp_path / "last.pt")["metrics"] == history.metrics
     assert [step[0] for step in seen] == list(range(10))

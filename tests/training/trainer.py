@@ -9,8 +9,7 @@ from pathlib import Path
 
 import torch
 
-from dlseg.training import Recipe, evaluate, train
-from dlseg.training.distributed import is_main, process_group
+from dlseg.training import Recipe, evaluate, is_main, process_group, train
 from tests.training.toys import Blocks, Net, tiny, weights
 
 KILLED = {
@@ -33,10 +32,12 @@ TOGETHER: dict[str, tuple[Net, Recipe]] = {
 
 def killed(folder: str, optimiser: str) -> None:
     """Train, and say after each iteration which one it was."""
-    train(
-        Net(dropout=0.5), Blocks(), KILLED[optimiser], folder=folder, checkpoint_every=5,
-        watch=lambda iteration, loss, rate: print(iteration, flush=True),
-    )  # fmt: skip
+
+    def watch(iteration, loss, rate):
+        print(iteration, flush=True)
+
+    recipe, options = KILLED[optimiser], {"checkpoint_every": 5, "watch": watch}
+    train(Net(dropout=0.5), Blocks(), recipe, folder=folder, **options)
 
 
 def together() -> dict[str, tuple]:
@@ -54,6 +55,6 @@ if __name__ == "__main__":
         killed(*sys.argv[2:])
     else:
         with process_group(torch.device("cpu")):
-            found = together()
+            results = together()
             if is_main():
-                torch.save(found, Path(sys.argv[2]))
+                torch.save(results, Path(sys.argv[2]))

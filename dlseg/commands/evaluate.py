@@ -1,0 +1,45 @@
+"""`dlseg evaluate`: the scores of a trained network, class by class."""
+
+import argparse
+from pathlib import Path
+
+from dlseg import training
+from dlseg.commands.jobs import saved_data
+from dlseg.commands.shared import add_device, add_inference, add_workers, computing, last_run
+from dlseg.data import open_data
+from dlseg.metrics import ConfusionMatrix
+from dlseg.training import LAST, is_main, load_network
+
+
+def add(parser: argparse.ArgumentParser, _name: str) -> None:
+    """Give the parser the arguments of `dlseg evaluate`."""
+    parser.set_defaults(function=evaluate)
+    parser.add_argument("checkpoint", type=Path, nargs="?", help="default: of the last run")
+    parser.add_argument("--data", help="default: what it was trained on")
+    parser.add_argument("--split", default="val", help="default: val")
+    add_inference(parser)
+    parser.add_argument("--batch-size", type=int, default=16)
+    add_workers(parser)
+    add_device(parser)
+
+
+def evaluate(arguments: argparse.Namespace) -> int:
+    """Print the IoU of each class of a trained network, and their mean."""
+    with computing(arguments) as device:
+        path = arguments.checkpoint or last_run() / LAST
+        model, entries = load_network(path, arguments.output_stride)
+        dataset = open_data(arguments.data or saved_data(entries, path), arguments.split)
+        options = arguments.batch_size, arguments.scales, arguments.flip, arguments.workers
+        matrix = training.evaluate(model, dataset, device, *options)
+        report(matrix, dataset, arguments.split)
+    return 0
+
+
+def report(matrix: ConfusionMatrix, dataset, split: str) -> None:
+    """Print the IoU of each class and the summary, in the main process."""
+    if not is_main():
+        return
+    for name, value in zip(dataset.classes, matrix.iou().tolist(), strict=True):
+        print(f"  {name:16} {value:.3f}")
+    summary = f"mIoU {matrix.mean_iou():.3f}, pixel accuracy {matrix.pixel_accuracy():.3f}"
+    print(f"{summary} on {len(dataset)} pictures of {split}")

@@ -1,0 +1,75 @@
+"""What several commands share: options, the folders of runs, one line for what goes wrong."""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from dlseg.checks import DEVICES, CommandError
+from dlseg.device import setup, use_device
+from dlseg.training import CheckpointError, process_group
+
+RUNS = Path("runs")
+
+
+@contextmanager
+def one_line(*kinds: type[Exception], start: str = "") -> Iterator[None]:
+    """Errors of these kinds as a CommandError of one line, with `start` before the message."""
+    try:
+        yield
+    except kinds as error:
+        raise CommandError(start + " ".join(str(error).split())) from error
+
+
+def new_run() -> Path:
+    """The folder after the last of runs/1, runs/2, ..."""
+    return RUNS / str(max(_runs(), default=0) + 1)
+
+
+def last_run() -> Path:
+    """The last of runs/1, runs/2, ... CommandError if there is none."""
+    if not _runs():
+        raise CommandError("there is no run in the folder runs; train one, or name its folder")
+    return RUNS / str(max(_runs()))
+
+
+def _runs() -> list[int]:
+    return [int(path.name) for path in RUNS.glob("*") if path.name.isdigit()]
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """The option --device."""
+    parser.add_argument("--device", choices=DEVICES, help="default: DLSEG_DEVICE, or auto")
+
+
+def add_inference(parser: argparse.ArgumentParser) -> None:
+    """Options of a trained network: --output-stride, --scales and --flip."""
+    parser.add_argument("--output-stride", type=int, help="8, 16 or 32; default: as trained")
+    parser.add_argument("--scales", type=float, nargs="+", default=[1.0], help="to average over")
+    parser.add_argument("--flip", action="store_true", help="average with the mirror image")
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """The option --workers."""
+    purpose = "processes that prepare pictures, each on a core of its own; default: 1"
+    parser.add_argument("--workers", type=int, default=1, help=purpose)
+
+
+@contextmanager
+def computing(arguments: argparse.Namespace) -> Iterator[torch.device]:
+    """The device of this process, of --device and --workers; what goes wrong there is one line."""
+    use_device(arguments.device)
+    # Threads that wait for each other lose much more than a core where a worker takes one of them.
+    torch.set_num_threads(max(1, torch.get_num_threads() - arguments.workers))
+    try:
+        with process_group(setup()) as device:
+            yield device
+    except torch.OutOfMemoryError as error:
+        raise CommandError(
+            "the GPU has too little memory: try --accumulate 2, or a smaller --batch-size"
+        ) from error
+    except (ValueError, OSError, CheckpointError, FloatingPointError) as error:
+        # Of an error in a worker process the last line is the message.
+        raise CommandError(str(error).strip().splitlines()[-1]) from error
