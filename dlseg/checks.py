@@ -1,6 +1,7 @@
 """Checks of arguments, and errors that a user can mend; for every package, without torch."""
 
 import importlib.util
+from collections.abc import Iterable
 from operator import index
 
 
@@ -28,3 +29,22 @@ def check_integer(name: str, value: int, least: int) -> int:
     if number is None or isinstance(value, bool) or number < least:
         raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
     return number
+
+
+def check_choice(name: str, value: object, allowed: Iterable) -> None:
+    """ValueError that lists what is allowed unless `value` is one of it."""
+    allowed = tuple(allowed)
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
+
+
+def check_between(name: str, value: float, least: float, most: float) -> None:
+    """ValueError unless least <= value <= most; NaN is refused too."""
+    if not least <= value <= most:
+        raise ValueError(f"{name} must be {least} to {most}, got {value}")
+
+
+def check_rgb(name: str, image) -> None:
+    """ValueError unless `image` is a NumPy array, uint8 (H, W, 3)."""
+    if image.dtype != "uint8" or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"{name} must be uint8 (H, W, 3), got {image.dtype} {image.shape}")

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from dlseg.checks import check_integer
+
 
 def unary_from_probabilities(probabilities: Tensor, clip: float = 1e-5) -> Tensor:
     """-log P, with P kept above `clip` so that no label is ruled out for ever.
@@ -44,8 +46,7 @@ def unary_from_labels(
         raise ValueError(
             f"labels must be integers (..., H, W), got {labels.dtype} {_shape(labels)}"
         )
-    if num_classes < 2:
-        raise ValueError(f"num_classes must be 2 or more, got {num_classes}")
+    check_integer("num_classes", num_classes, 2)
     if not 1 / num_classes < confidence < 1:
         raise ValueError(
             f"confidence must lie above 1/{num_classes} (which says nothing) and below 1 (which "
@@ -53,20 +54,16 @@ def unary_from_labels(
         )
     labels = labels.long()
     unsure = labels == ignore_index if ignore_index is not None else labels < labels
-    _check_labels(labels[~unsure], num_classes, ignore_index)
-    classes = torch.arange(num_classes, device=labels.device)[:, None, None]
-    other = -math.log((1 - confidence) / (num_classes - 1))
-    unary = torch.where(labels.unsqueeze(-3) == classes, -math.log(confidence), other)
-    return torch.where(unsure.unsqueeze(-3), math.log(num_classes), unary)  # (..., C, H, W)
-
-
-def _check_labels(labels: Tensor, num_classes: int, ignore_index: int | None) -> None:
-    wrong = labels[(labels < 0) | (labels >= num_classes)].unique().tolist()
+    wrong = labels[~unsure & ((labels < 0) | (labels >= num_classes))].unique().tolist()
     if wrong:
         raise ValueError(
             f"labels must lie in 0..{num_classes - 1} or be ignore_index = {ignore_index}, "
             f"got {', '.join(map(str, wrong[:5]))}"
         )
+    classes = torch.arange(num_classes, device=labels.device)[:, None, None]
+    other = -math.log((1 - confidence) / (num_classes - 1))
+    unary = torch.where(labels.unsqueeze(-3) == classes, -math.log(confidence), other)
+    return torch.where(unsure.unsqueeze(-3), math.log(num_classes), unary)  # (..., C, H, W)
 
 
 def _shape(tensor: Tensor) -> str:

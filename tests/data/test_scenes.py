@@ -195,8 +195,8 @@ def test_splits_do_not_meet():
     ranges = [range(first, first + SPLIT_SIZE) for first in SPLITS.values()]
     assert all(a[-1] < b[0] for a, b in pairwise(ranges))
     assert ranges[-1][-1] < 2**32
-    found = [digest(Scenes(40, split, size=48).scene(i)) for split in SPLITS for i in range(40)]
-    assert len(set(found)) == 120
+    result = [digest(Scenes(40, split, size=48).scene(i)) for split in SPLITS for i in range(40)]
+    assert len(set(result)) == 120
     first = Scenes(1, "val", size=48, seed=3).scene(0)
     assert digest(first) == digest(draw_scene(3, SPLITS["val"], 48))
 
