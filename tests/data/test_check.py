@@ -92,7 +92,7 @@ def test_all_faults_of_voc_at_once(folder):
         "SegmentationClass/2007_000039.png": "the mask has 9 x 6 pixels",
     }
     assert result.keys() == expected.keys()
-    assert all(result[path].startswith(said) for path, said in expected.items())
+    assert all(result[path].startswith(message) for path, message in expected.items())
 
 
 def test_each_file_is_told_once(folder):

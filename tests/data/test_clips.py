@@ -78,9 +78,9 @@ def test_the_same_pixels_on_every_machine():
 
 
 @pytest.mark.parametrize(
-    ("message", "said"),
+    ("arguments", "message"),
     [({"count": 0}, "count"), ({"count": 1, "size": 12}, "size"), ({"count": 1, "seed": -1}, "se")],
 )
-def test_bad_arguments(message, said):
-    with pytest.raises(ValueError, match=f"{said}\\w* must be an integer >="):
-        Clip(**message)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=f"{message}\\w* must be an integer >="):
+        Clip(**arguments)

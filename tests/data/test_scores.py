@@ -47,8 +47,9 @@ def distance_of(thing, row, column):
 def test_letter_accuracy_against_a_loop():
     edges, predictions = [0, 5, 13, 22, 50, 90], guesses()
     result = letter_accuracy(SCENES, predictions, edges)
-    expected = by_hand(distance_of, lambda t, p: t in OTHER and p in (t, OTHER[t]),
-                     predictions, edges)  # fmt: skip
+    expected = by_hand(
+        distance_of, lambda t, p: t in OTHER and p in (t, OTHER[t]), predictions, edges
+    )
     assert result == pytest.approx(expected, nan_ok=True)
     assert np.nanmin(result) > 0.5 and np.nanmax(result) < 0.8
 
@@ -56,8 +57,9 @@ def test_letter_accuracy_against_a_loop():
 def test_found_by_radius_against_a_loop():
     edges, predictions = [3, 6, 12, 31, 40], guesses(1)
     result = found_by_radius(SCENES, predictions, edges)
-    expected = by_hand(lambda thing, *_: thing.radius, lambda t, p: t in (STRIPES, DOTS),
-                     predictions, edges)  # fmt: skip
+    expected = by_hand(
+        lambda thing, *_: thing.radius, lambda t, p: t in (STRIPES, DOTS), predictions, edges
+    )
     assert result == pytest.approx(expected, nan_ok=True)
     assert np.isnan(result[-1])
 
