@@ -21,7 +21,7 @@ from dlseg.arithmetic import (
     valid_tap_fractions,
     valid_taps,
 )
-from dlseg.inspect.support import from_layers
+from dlseg.inspect import from_layers
 
 # Rates, M_1..M_n of the HDC rule, covered pixels, field.
 TABLE = [

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from dlseg.arithmetic import Layer, coverage_2d, field_closed_form, resnet, vgg16
-from dlseg.inspect.support import effective_field, from_layers, gradient_support
+from dlseg.inspect import effective_field, from_layers, gradient_support
 
 
 def extent(region):
