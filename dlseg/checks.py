@@ -17,10 +17,10 @@ def need(module: str, extra: str) -> None:
         )
 
 
-def check_integer(name: str, value: int, least: int) -> int:
+def check_integer(name: str, value: int, least: int, most: int | None = None) -> int:
     """Return `value` as a plain int, or say what was wrong with it.
 
-    Raises ValueError where `value` is no integer or is below `least`.
+    Raises ValueError where `value` is no integer, below `least` or above `most`.
     """
     try:
         number = index(value)
@@ -28,6 +28,8 @@ def check_integer(name: str, value: int, least: int) -> int:
         number = None
     if number is None or isinstance(value, bool) or number < least:
         raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
+    if most is not None and number > most:
+        raise ValueError(f"{name} must be an integer <= {most}, got {value!r}")
     return number
 
 
@@ -38,10 +40,10 @@ def check_choice(name: str, value: object, allowed: Iterable) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
 
 
-def check_between(name: str, value: float, least: float, most: float) -> None:
-    """ValueError unless least <= value <= most; NaN is refused too."""
-    if not least <= value <= most:
-        raise ValueError(f"{name} must be {least} to {most}, got {value}")
+def check_share(name: str, value: float) -> None:
+    """ValueError unless 0 <= value <= 1, as a probability; NaN is refused too."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must be in [0, 1], got {value}")
 
 
 def check_rgb(name: str, image) -> None:

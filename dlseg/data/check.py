@@ -24,8 +24,8 @@ def check_folder(root: str | Path) -> list[Fault]:
     root = Path(root)
     faults, pairs = [], {}  # a dict keeps the order, and each pair once
     for look in (_look_at_voc, _look_at_cityscapes):
-        found, datasets = look(root)
-        faults += found
+        faults_there, datasets = look(root)
+        faults += faults_there
         for dataset in datasets:
             pairs.update(dict.fromkeys(dataset.pairs))
     if not faults and not pairs:
@@ -42,12 +42,12 @@ def _look_at_voc(root: Path) -> tuple[list[Fault], list[VOC]]:
     if folder is None:
         return [], []
     lists = folder / "ImageSets" / "Segmentation"
-    wanted = ["train", "val", "trainval"]
+    splits = ["train", "val", "trainval"]
     if (folder / "SegmentationClassAug").is_dir() and not any(lists.glob("*aug.txt")):
-        wanted.append("trainaug")
-    found = [path.stem for path in sorted(lists.glob("*.txt")) if path.stem != "test"]
+        splits.append("trainaug")
+    splits += [path.stem for path in sorted(lists.glob("*.txt")) if path.stem != "test"]
     faults, datasets = [], []
-    for split in dict.fromkeys([*wanted, *found]):
+    for split in dict.fromkeys(splits):
         try:
             dataset = VOC(folder, split)
         except DataError as error:
@@ -140,8 +140,8 @@ def _check_files(pairs: Collection[Pair]) -> list[Fault]:
     faults = []
     # Threads, since decoding leaves Python's lock alone; whoever interrupts it cancels the rest.
     with ThreadPoolExecutor() as pool, bar:
-        for found in pool.map(_check_pair, pairs):
-            faults += found
+        for of_pair in pool.map(_check_pair, pairs):
+            faults += of_pair
             bar.update()
     return faults
 

@@ -6,8 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from dlseg.data.clips import FASTEST, Clip, _place
-from dlseg.data.drawing import RING, WIRE, draw_scene
+from dlseg.data import Clip, draw_scene
+from dlseg.data.scenes.datasets import FASTEST, _place
+from dlseg.data.scenes.drawing import RING, WIRE
 
 
 def centres(label, classes):

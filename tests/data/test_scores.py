@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from dlseg.data import Scenes
-from dlseg.data.drawing import DOTS, LAMP_A, LAMP_B, PLATE_A, PLATE_B, STRIPES
-from dlseg.data.scores import cue_distance, found_by_radius, letter_accuracy
+from dlseg.data import Scenes, cue_distance, found_by_radius, letter_accuracy
+from dlseg.data.scenes.drawing import DOTS, LAMP_A, LAMP_B, PLATE_A, PLATE_B, STRIPES
 
 SCENES = [Scenes(12, "test").scene(i) for i in range(12)]
 OTHER = {PLATE_A: PLATE_B, PLATE_B: PLATE_A, LAMP_A: LAMP_B, LAMP_B: LAMP_A}

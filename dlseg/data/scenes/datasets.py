@@ -1,46 +1,27 @@
-"""The teaching data: drawn scenes in which each class isolates one problem that DeepLab solves.
-
-| classes | told apart by | what a network needs |
-|---|---|---|
-| stripes, dots | texture of period 4-6 px, radius 3.5-30 px | fine texture at every scale |
-| plate A, plate B | a small mark at the centre only, warm or cold | context of the object's size |
-| star | six spikes that run out to a point | boundaries, for a decoder or a CRF |
-| ring, wire | curves 3 px thin; the wire is open, black or white | localisation |
-| lamp A, lamp B | the colour of the one lit cross of the picture | context of the picture's size |
-| background | a smooth field with soft blobs | |
-| 255 | one rectangle of random pixels per portion of 96x96 px | to be ignored |
-
-Colours are random, but differ from all of the background by 0.3 (of 1) in a channel at least; the
-noise has a deviation of 0.04. Outlines are anti-aliased; labels say whether a pixel's centre lies
-inside. Things with a mark, lamps and textures do not cover each other; rings and wires pass below.
-
-Limits. Everything is flat, seen from above, and its sizes do not depend on its class as they do in
-photographs; there is no light, no texture in the background, and no label is wrong. A network that
-is good here need not be good on photographs: compare ideas with it, not products. The share of
-large things is a little lower than drawn by lot, because they find room less often.
-"""
+"""The data sets of the drawn scenes: `Scenes`, single pictures, and `Clip`, moving ones."""
 
 import json
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
 from tqdm import tqdm
 
-from dlseg.checks import check_integer
-from dlseg.data.drawing import CLASSES, IGNORE_INDEX, SMALLEST, VERSION, Scene, draw_scene
-
-__all__ = [
-    "CLASSES",
-    "IGNORE_INDEX",
-    "PALETTE",
-    "SPLITS",
-    "VERSION",
-    "Scene",
-    "Scenes",
-    "draw_scene",
-]
+from dlseg.checks import check_choice, check_integer
+from dlseg.data.scenes.canvas import Canvas, Draws
+from dlseg.data.scenes.drawing import (
+    CLASSES,
+    IGNORE_INDEX,
+    NOISE,
+    RING,
+    SMALLEST,
+    VERSION,
+    WIRE,
+    Scene,
+    draw_scene,
+)
 
 # Found by a search: at least 25 apart in CIELAB for normal, protan, deutan and tritan eyes.
 _COLOURS = "15191f 47700d 7b3eb6 f28f63 1b9f9c 720d68 9696e0 c7b417 ac3c57 0d13c6"
@@ -48,6 +29,7 @@ PALETTE = np.full((256, 3), 0xDD, np.uint8)  # 255 and what has no class: pale g
 PALETTE[: len(CLASSES)] = [tuple(bytes.fromhex(colour)) for colour in _COLOURS.split()]
 PALETTE.flags.writeable = False
 
+FASTEST = 2.5  # pixels per frame of a clip, down and across
 SPLIT_SIZE = 2**30  # scenes; the splits are ranges of indices that do not meet
 SPLITS = {"train": 0, "val": SPLIT_SIZE, "test": 2 * SPLIT_SIZE}  # first index of each
 
@@ -69,11 +51,8 @@ class Scenes:
     palette = PALETTE
 
     def __init__(self, count, split="train", size=96, seed=0, cache: str | Path | None = None):
-        if split not in SPLITS:
-            raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
-        self.count = check_integer("count", count, 1)
-        if self.count > SPLIT_SIZE:
-            raise ValueError(f"count must be at most {SPLIT_SIZE}, got {self.count}")
+        check_choice("split", split, SPLITS)
+        self.count = check_integer("count", count, 1, SPLIT_SIZE)
         self.split = split
         self.size = check_integer("size", size, SMALLEST)
         self.seed = check_integer("seed", seed, 0)
@@ -158,3 +137,90 @@ def _load(path: Path, header: dict) -> tuple[np.ndarray, np.ndarray] | None:
         return None
     fits = images.shape == (*shape, 3) and labels.shape == shape
     return (images, labels) if fits and images.dtype == labels.dtype == np.uint8 else None
+
+
+class Clip:
+    """`count` frames of moving things; clip[i] is (image, label), the same on every machine.
+
+    Things move in straight lines over the background of their scene, and turn round at the edges of
+    the picture; where two meet, the later one is on top. Rings and wires, of which parts are
+    hidden, are left out, and no pixel is void. Each frame has noise of its own, as a camera's has.
+    count: frames. size: pixels of each side. seed: another one, other things; none of them is in
+    `Scenes` with its seed 0.
+    clip[i]: uint8 (S, S, 3) and uint8 (S, S). Raises ValueError where `draw_scene` does.
+    """
+
+    classes = CLASSES
+    num_classes = len(CLASSES)
+    ignore_index = IGNORE_INDEX
+    palette = PALETTE
+
+    def __init__(self, count: int, size: int = 96, seed: int = 0):
+        self.count = check_integer("count", count, 1)
+        self.key = check_integer("seed", seed, 0) + 1, SPLITS["test"], size
+        scene = draw_scene(*self.key)
+        # The first draws of a scene are those of its background.
+        self._background = Canvas(size, Draws(VERSION, *self.key)).planes.transpose(1, 2, 0)
+        draws = Draws(VERSION, *self.key, 0)
+        self._movers = [
+            _mover(scene, number, draws)
+            for number, thing in enumerate(scene.things, start=1)
+            if thing.label not in (RING, WIRE)
+        ]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        i = range(self.count)[i]  # raises IndexError
+        draws = Draws(VERSION, *self.key, 1 + i)
+        image = self._background + NOISE * draws.noise(*self._background.shape)  # (S, S, 3)
+        image = np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8)
+        label = np.zeros(image.shape[:2], np.uint8)
+        for mover in self._movers:
+            mover.paint(image, label, i)
+        return image, label
+
+
+@dataclass(frozen=True)
+class _Mover:
+    """A thing, cut out of its scene.
+
+    pixels: uint8 (h, w, 3). inside: bool (h, w). start, speed: of its upper left corner, pixels
+    and pixels per frame, down and across.
+    """
+
+    label: int
+    pixels: np.ndarray
+    inside: np.ndarray
+    start: tuple[int, int]
+    speed: tuple[float, float]
+
+    def paint(self, image: np.ndarray, label: np.ndarray, frame: int) -> None:
+        """Put it where it is in that frame."""
+        window = tuple(
+            _place(start + speed * frame, side, room)
+            for start, speed, side, room in zip(
+                self.start, self.speed, self.inside.shape, label.shape, strict=True
+            )
+        )
+        image[window][self.inside] = self.pixels[self.inside]
+        label[window][self.inside] = self.label
+
+
+def _mover(scene: Scene, number: int, draws: Draws) -> _Mover:
+    owned = scene.owner == number  # (S, S)
+    rows, columns = (np.flatnonzero(owned.any(axis)) for axis in (1, 0))
+    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    speed = draws.uniform(-FASTEST, FASTEST), draws.uniform(-FASTEST, FASTEST)
+    start = int(rows[0]), int(columns[0])
+    label = scene.things[number - 1].label
+    return _Mover(label, scene.image[window], owned[window], start, speed)
+
+
+def _place(first: float, side: int, room: int) -> slice:
+    """Where `side` pixels lie that started for `first` and turned round at both ends of `room`."""
+    span = room - side
+    first = round(first) % (2 * span) if span else 0
+    first = min(first, 2 * span - first)
+    return slice(first, first + side)
