@@ -14,10 +14,7 @@ from itertools import pairwise
 from math import ceil, floor
 
 from dlseg.arithmetic.layer import effective_kernel
-from dlseg.checks import check_integer
-
-RESIZE_MODES = ("nearest", "nearest-exact", "bilinear", "bicubic")
-PAD_MODES = ("zeros", "reflect", "replicate", "circular")
+from dlseg.checks import check_choice, check_integer
 
 
 @dataclass(frozen=True)
@@ -127,8 +124,7 @@ class Pad:
     mode: str = "zeros"
 
     def __post_init__(self):
-        if self.mode not in PAD_MODES:
-            raise ValueError(f"mode must be one of {', '.join(PAD_MODES)}, got {self.mode!r}")
+        check_choice("mode", self.mode, ("zeros", "reflect", "replicate", "circular"))
 
     def output_size(self, size: int) -> int:
         """The padded size; ValueError where nothing is left of the map."""
@@ -172,8 +168,7 @@ class Resize:
 
     def __post_init__(self):
         check_integer("units", self.units, 1)
-        if self.mode not in RESIZE_MODES:
-            raise ValueError(f"mode must be one of {', '.join(RESIZE_MODES)}, got {self.mode!r}")
+        check_choice("mode", self.mode, ("nearest", "nearest-exact", "bilinear", "bicubic"))
         if self.align_corners and self.mode.startswith("nearest"):
             raise ValueError(f"align_corners=True has no meaning for mode {self.mode!r}; drop it")
 

@@ -1,7 +1,6 @@
-"""The teaching data: the same everywhere, its classes as promised, its cache safe."""
+"""The teaching data: the same everywhere, its classes as promised."""
 
 import hashlib
-import json
 import subprocess
 import sys
 from itertools import pairwise
@@ -235,7 +234,7 @@ def test_importing_the_data_needs_no_torch():
     assert done.stdout.strip() == "False"
 
 
-# The cache
+# The pool
 
 
 def same(one: Scenes, other: Scenes) -> bool:
@@ -252,83 +251,12 @@ def count_drawn(monkeypatch) -> list:
     return drawn
 
 
-def test_the_cache_is_made_once_and_holds_the_same(tmp_path, monkeypatch):
-    fresh = Scenes(5, size=48)
-    made = Scenes(5, size=48, cache=tmp_path / "deep" / "folder")
-    drawn = count_drawn(monkeypatch)
-    read = Scenes(5, size=48, cache=tmp_path / "deep" / "folder")
-    assert len(drawn) == 1  # the first, for the errors of the arguments
-    monkeypatch.undo()
-    assert same(fresh, made) and same(fresh, read)
-    assert [path.suffix for path in (tmp_path / "deep" / "folder").iterdir()] == [".npz"]
-
-
-def test_what_a_caller_writes_stays_his_own(tmp_path):
-    dataset = Scenes(2, size=48, cache=tmp_path)
+def test_what_a_caller_writes_stays_his_own():
+    dataset = Scenes(2, size=48)
+    dataset.pool()
     image, label = dataset[0]
     image[:], label[:] = 0, 7
     assert same(dataset, Scenes(2, size=48))
-
-
-@pytest.mark.parametrize(
-    "other", [{"count": 4}, {"split": "val"}, {"seed": 1}, {"size": 49}], ids=str
-)
-def test_other_scenes_have_another_file(tmp_path, other):
-    Scenes(5, size=48, cache=tmp_path)
-    arguments = {"count": 5, "size": 48, **other}
-    assert same(Scenes(**arguments, cache=tmp_path), Scenes(**arguments))
-    assert len(list(tmp_path.iterdir())) == 2
-
-
-def cut(path):
-    path.write_bytes(path.read_bytes()[:-2000])
-
-
-def flip_a_bit(path):
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-
-
-def empty(path):
-    path.write_bytes(b"")
-
-
-def older(path):
-    with np.load(path) as file:
-        header, arrays = json.loads(str(file["header"])), [file["images"] + 1, file["labels"]]
-    header["version"] -= 1
-    np.savez(path, header=json.dumps(header), images=arrays[0], labels=arrays[1])
-
-
-def other_shape(path):
-    with np.load(path) as file:
-        header, images, labels = file["header"], file["images"], file["labels"]
-    np.savez(path, header=header, images=images[:, 1:], labels=labels)
-
-
-@pytest.mark.parametrize("damage", [cut, flip_a_bit, empty, older, other_shape])
-def test_a_damaged_or_older_cache_is_made_anew(tmp_path, damage):
-    Scenes(4, size=48, cache=tmp_path)
-    (path,) = tmp_path.iterdir()
-    good = path.read_bytes()
-    damage(path)
-    assert same(Scenes(4, size=48, cache=tmp_path), Scenes(4, size=48))
-    assert path.read_bytes() == good and list(tmp_path.iterdir()) == [path]
-
-
-def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(OSError, match=r"cannot keep the scenes in .*Give another folder"):
-        Scenes(2, size=48, cache=tmp_path / "file")
-
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(OSError, match="No space left on device"):
-        Scenes(2, size=48, cache=tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_pool_keeps_all_in_memory(monkeypatch):

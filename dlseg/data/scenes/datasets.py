@@ -1,10 +1,6 @@
 """The data sets of the drawn scenes: `Scenes`, single pictures, and `Clip`, moving ones."""
 
-import json
-import zipfile
 from dataclasses import dataclass
-from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 from tqdm import tqdm
@@ -40,9 +36,8 @@ class Scenes:
     scenes[i] is (image, label): uint8 (S, S, 3) and uint8 (S, S), arrays of the caller's own.
     split: "train", "val" or "test". size: pixels of each side. seed: of the whole data set; scenes
     of different splits, seeds or sizes have nothing in common.
-    cache: a folder; all scenes are read from there, or drawn once and kept there and in memory
-    (size * size * 4 bytes each). Without it each scene is drawn when asked for, in 2 ms.
-    Raises: ValueError for a bad argument, OSError if the cache cannot be written.
+    Each scene is drawn when asked for, in 2 ms, until `pool` keeps them all.
+    Raises: ValueError for a bad argument.
     """
 
     classes = CLASSES
@@ -50,7 +45,7 @@ class Scenes:
     ignore_index = IGNORE_INDEX
     palette = PALETTE
 
-    def __init__(self, count, split="train", size=96, seed=0, cache: str | Path | None = None):
+    def __init__(self, count, split="train", size=96, seed=0):
         check_choice("split", split, SPLITS)
         self.count = check_integer("count", count, 1, SPLIT_SIZE)
         self.split = split
@@ -58,8 +53,6 @@ class Scenes:
         self.seed = check_integer("seed", seed, 0)
         self.scene(0)  # for the rest of its clear errors
         self._pool = None
-        if cache is not None:
-            self._pool = _load(self._file(cache), self.header()) or self._keep(Path(cache))
 
     def __len__(self) -> int:
         return self.count
@@ -78,6 +71,7 @@ class Scenes:
     def pool(self) -> tuple[np.ndarray, np.ndarray]:
         """All scenes at once, kept in memory from then on; `scenes[i]` reads them there.
 
+        They take size * size * 4 bytes each.
         Returns: images, uint8 (N, S, S, 3), and labels, uint8 (N, S, S). Do not write into them.
         """
         if self._pool is None:
@@ -90,7 +84,7 @@ class Scenes:
         return self._pool
 
     def header(self) -> dict:
-        """What decides the pixels, as the file in the cache says it too."""
+        """What decides the pixels."""
         return {
             "version": VERSION,
             "split": self.split,
@@ -98,45 +92,6 @@ class Scenes:
             "seed": self.seed,
             "count": self.count,
         }
-
-    def _file(self, cache: str | Path) -> Path:
-        return Path(cache, f"scenes-{self.split}-{self.size}-{self.seed}-{self.count}.npz")
-
-    def _keep(self, cache: Path) -> tuple[np.ndarray, np.ndarray]:
-        pool = self.pool()
-        target = self._file(cache)
-        partial = target.with_name(f"{target.name}.{uuid4().hex}.part")
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-            with partial.open("xb") as file:
-                header = json.dumps(self.header())
-                np.savez(file, header=header, images=pool[0], labels=pool[1])
-            partial.replace(target)
-        except OSError as error:
-            raise OSError(
-                f"cannot keep the scenes in {target}: {error}. Give another folder as cache"
-            ) from error
-        finally:
-            if cache.is_dir():
-                partial.unlink(missing_ok=True)
-        return pool
-
-
-def _load(path: Path, header: dict) -> tuple[np.ndarray, np.ndarray] | None:
-    """The images and labels of a file that `header` fits; None if there is none or it is damaged.
-
-    The archive holds a checksum of each array, which NumPy's reader compares.
-    """
-    shape = (header["count"], header["size"], header["size"])
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            if json.loads(str(arrays["header"])) != header:
-                return None
-            images, labels = arrays["images"], arrays["labels"]
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
-        return None
-    fits = images.shape == (*shape, 3) and labels.shape == shape
-    return (images, labels) if fits and images.dtype == labels.dtype == np.uint8 else None
 
 
 class Clip:
