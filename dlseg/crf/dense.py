@@ -12,6 +12,7 @@ from dlseg.crf.exact import check_unary
 from dlseg.crf.fast.filtering import METHODS, build_filter
 from dlseg.crf.fast.updates import PairUpdate, ProductUpdate, SoftmaxUpdate, begin
 from dlseg.crf.kernels import NORMALIZATIONS, Kernel, check_classes
+from dlseg.crf.unary import check_probabilities
 
 INPUTS = ("logits", "probabilities")
 
@@ -92,13 +93,3 @@ class DenseCRF(nn.Module):
         options = self.normalization, self.self_term, self.method, unary.dtype
         filters = [build_filter(image, kernel, *options) for kernel in self.kernels]
         return begin(unary, self.inputs, filters, weights, self.trim)
-
-
-def check_probabilities(p: Tensor) -> None:
-    """ValueError unless p (B, C, H, W) is at least 0 and adds up to 1 over the labels."""
-    low, off = p.min().item(), (p.sum(1) - 1).abs().max().item()
-    if low < 0 or off > 1e-3:
-        raise ValueError(
-            f"probabilities must be at least 0 and have sums of 1 over the labels, got one of "
-            f"{low:g} and a sum that is off by {off:g}; for logits say inputs='logits'"
-        )

@@ -20,15 +20,21 @@ def unary_from_probabilities(probabilities: Tensor, clip: float = 1e-5) -> Tenso
         raise ValueError(f"probabilities must be floats (..., C, H, W), got {p.dtype} {_shape(p)}")
     if not 0 < clip < 1:
         raise ValueError(f"clip must lie between 0 and 1, got {clip}")
-    if not ((p >= 0) & (p <= 1 + 1e-4)).all():  # false for NaN too
-        raise ValueError("probabilities must lie in 0..1; for logits take the softmax first")
-    worst = (p.sum(-3) - 1).abs().max().item() if p.numel() else 0.0
-    if worst > 1e-2:  # half precision sums to 1 within about 0.005
-        raise ValueError(
-            f"probabilities must sum to 1 over axis -3 of {_shape(p)}, "
-            f"they miss it by {worst:.3g}; the classes must be there, after a softmax"
-        )
+    check_probabilities(p)
     return -p.clamp(clip, 1).log()
+
+
+def check_probabilities(p: Tensor) -> None:
+    """ValueError unless p (..., C, H, W) is at least 0 and adds up to 1 over the labels."""
+    if not p.numel():
+        return
+    low, off = p.min().item(), (p.sum(-3) - 1).abs().max().item()
+    if not (low >= 0 and off <= 1e-2):  # half precision adds up within 0.005; NaN is refused too
+        raise ValueError(
+            f"probabilities must be at least 0 and sum to 1 over axis -3 of {_shape(p)}, got one "
+            f"of {low:g} and a sum that is off by {off:.3g}; logits need a softmax first, and "
+            "DenseCRF takes them as inputs='logits'"
+        )
 
 
 def unary_from_labels(

@@ -253,7 +253,7 @@ def test_modules_that_cannot_be(arguments, text):
 def test_probabilities_that_are_none_and_weights_of_other_classes():
     logits, image = random_case(classes=3)
     crf = DenseCRF(KERNELS, inputs="probabilities")
-    with pytest.raises(ValueError, match="for logits say inputs='logits'"):
+    with pytest.raises(ValueError, match="logits need a softmax first"):
         crf(logits, image)
     negative = logits.softmax(1)
     negative[0, 0, 0, 0] -= 0.6
