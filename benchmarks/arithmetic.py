@@ -14,7 +14,7 @@ import time
 import torch
 from torch import Tensor, nn
 
-from dlseg.inspect.receptive_field import receptive_field
+from dlseg.inspect import receptive_field
 
 
 class Bottleneck(nn.Module):

@@ -36,11 +36,16 @@ from matplotlib import cbook
 from PIL import Image
 from torch import Tensor
 
-from dlseg.crf.dense import DenseCRF
-from dlseg.crf.fast import entries, updates
-from dlseg.crf.fast.lattice import Lattice
-from dlseg.crf.kernels import Kernel, appearance, features, smoothness
-from dlseg.crf.minimal import lattice_mean_field
+from dlseg.crf import (
+    DenseCRF,
+    Kernel,
+    Lattice,
+    appearance,
+    features,
+    lattice_mean_field,
+    smoothness,
+)
+from dlseg.crf.fast import updates, vertices  # to switch single parts off
 
 try:
     from pydensecrf.densecrf import DenseCRF2D
@@ -210,16 +215,16 @@ def peak_memory() -> float:
 def accuracy(setting: str, side: int, places: int) -> dict:
     """Mean distance of every way to the exact CRF on square crops, 5 labels."""
     whole = make_case(setting, 5, 5)
-    found = {name: [] for name in ways()}
+    distances = {name: [] for name in ways()}
     for place in range(places):
         corner = 40 + 60 * place, 20 + (170 * place) % 380
         case = whole.crop(*corner, side)
         exact = ours(case, method="exact")
-        for name in found:
-            found[name].append(distance(WAYS[name](case), exact))
+        for name in distances:
+            distances[name].append(distance(WAYS[name](case), exact))
     mean = {
         name: {key: round(sum(row[key] for row in rows) / places, 6) for key in rows[0]}
-        for name, rows in found.items()
+        for name, rows in distances.items()
     }
     return {"setting": setting, "side": side, "places": places, "to exact": mean}
 
@@ -233,9 +238,9 @@ def plain_rows(self, values: Tensor) -> Tensor:
 
 def searched_neighbours(keys: Tensor, stride: int) -> Tensor:
     """`neighbours` by a binary search for each."""
-    size, wanted = len(keys), keys + stride
-    above = torch.from_numpy(np.searchsorted(keys.numpy(), wanted.numpy())).clamp_(max=size - 1)
-    above = torch.where(keys.index_select(0, above) == wanted, above, size)
+    size, goals = len(keys), keys + stride
+    above = torch.from_numpy(np.searchsorted(keys.numpy(), goals.numpy())).clamp_(max=size - 1)
+    above = torch.where(keys.index_select(0, above) == goals, above, size)
     below = torch.full((size + 1,), size).scatter_(0, above, torch.arange(size))
     below[size] = size
     return torch.stack([torch.arange(size + 1), F.pad(above, (0, 1), value=size), below], 1)
@@ -260,32 +265,30 @@ class SpeedUp:
 
 
 SPEED_UPS = {
-    "sparse tables by embedding_bag": SpeedUp({"sparse.Rows.__call__": plain_rows}),
+    "sparse tables by embedding_bag": SpeedUp({"fast.sparse.Rows.__call__": plain_rows}),
     "sort of packed keys": SpeedUp(
-        {"entries.sort_packed": lambda keys, bits, _: entries.sort_plain(keys >> bits)}
+        {"fast.vertices.sort_packed": lambda keys, bits, _: vertices.sort_plain(keys >> bits)}
     ),
     "fractions sorted by swaps": SpeedUp(
-        {"simplex.sort_rows_": lambda x: x.copy_(x.sort(0, descending=True).values)}
+        {"fast.vertices.sort_rows_": lambda x: x.copy_(x.sort(0, descending=True).values)}
     ),
-    "pixels block by block": SpeedUp(
-        {"simplex.BLOCK": 10**9, "entries.BLOCK": 10**9}, size=(750, 1000)
-    ),
-    "neighbours by merging": SpeedUp({"lattice.neighbours": searched_neighbours}, 2, 2, "BC"),
-    "position kernel on the grid": SpeedUp({"filtering.Grid": lattice_for_grid}),
+    "pixels block by block": SpeedUp({"fast.vertices.BLOCK": 10**9}, size=(750, 1000)),
+    "neighbours by merging": SpeedUp({"fast.lattice.neighbours": searched_neighbours}, 2, 2, "BC"),
+    "position kernel on the grid": SpeedUp({"fast.filtering.Grid": lattice_for_grid}),
     "P exp(m) / Z for the softmax": SpeedUp(
         {"dense.begin": lambda u, _, f, w, t: updates.SoftmaxUpdate(u, f, w)}, live=21
     ),
     "labels trimmed": SpeedUp({}, trim=0.0),
     "one channel for two labels": SpeedUp(
         {
-            "updates.PairUpdate": lambda p, f, w: updates.ProductUpdate(
+            "fast.updates.PairUpdate": lambda p, f, w: updates.ProductUpdate(
                 p, f, w, p.new_ones(1, 1, 1), 0.0
             )
         },
         2,
         2,
     ),
-    "one column by a sparse matrix": SpeedUp({"sparse.has_mkl": lambda: False}, 2, 2),
+    "one column by a sparse matrix": SpeedUp({"fast.sparse.has_mkl": lambda: False}, 2, 2),
 }
 
 

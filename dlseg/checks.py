@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from collections.abc import Iterable
 from operator import index
 from pathlib import Path
 
@@ -39,10 +40,10 @@ def checkout() -> Path | None:
     return None
 
 
-def check_integer(name: str, value: int, least: int) -> int:
+def check_integer(name: str, value: int, least: int, most: int | None = None) -> int:
     """Return `value` as a plain int, or say what was wrong with it.
 
-    Raises ValueError where `value` is no integer or is below `least`.
+    Raises ValueError where `value` is no integer, below `least` or above `most`.
     """
     try:
         number = index(value)
@@ -50,4 +51,25 @@ def check_integer(name: str, value: int, least: int) -> int:
         number = None
     if number is None or isinstance(value, bool) or number < least:
         raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
+    if most is not None and number > most:
+        raise ValueError(f"{name} must be an integer <= {most}, got {value!r}")
     return number
+
+
+def check_choice(name: str, value: object, allowed: Iterable) -> None:
+    """ValueError that lists what is allowed unless `value` is one of it."""
+    allowed = tuple(allowed)
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
+
+
+def check_share(name: str, value: float) -> None:
+    """ValueError unless 0 <= value <= 1, as a probability; NaN is refused too."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must be in [0, 1], got {value}")
+
+
+def check_rgb(name: str, image) -> None:
+    """ValueError unless `image` is a NumPy array, uint8 (H, W, 3)."""
+    if image.dtype != "uint8" or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"{name} must be uint8 (H, W, 3), got {image.dtype} {image.shape}")

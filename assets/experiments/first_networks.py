@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from dlseg.data import Scenes
-from dlseg.data.scores import found_by_radius, letter_accuracy
+from dlseg.data import Scenes, found_by_radius, letter_accuracy
 from dlseg.metrics import ConfusionMatrix, TrimapCurve
 from dlseg.training import train
 from support.first_networks import RECIPES, coarse_network, predict_all, sharp_network

@@ -12,9 +12,16 @@ import torch
 from storage import FOLDER, read_json, write_json
 from training import TRAIN, VALIDATION, fingerprint, scenes, trained
 
-from dlseg.crf import Kernel, appearance, smoothness
-from dlseg.crf.search import Ranges, Search, iou_score, search_kernels
-from dlseg.data.transforms import MEAN, STD, to_tensors
+from dlseg.crf import (
+    Kernel,
+    Ranges,
+    Search,
+    appearance,
+    iou_score,
+    search_kernels,
+    smoothness,
+)
+from dlseg.data import MEAN, STD, to_tensors
 from dlseg.inference import probabilities
 from support.networks import NETWORKS
 

@@ -11,10 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dlseg.crf import DenseCRF, Kernel
-from dlseg.data import Scenes
-from dlseg.data.scores import found_by_radius, letter_accuracy
-from dlseg.data.transforms import MEAN, STD
-from dlseg.inspect.cost import cost
+from dlseg.data import MEAN, STD, Scenes, found_by_radius, letter_accuracy
+from dlseg.inspect import cost
 from dlseg.layers import upsample
 from dlseg.metrics import ConfusionMatrix, TrimapCurve
 from support.first_networks import predict_all

@@ -18,8 +18,8 @@ TRAIN, VALIDATION, TEST = (3000, "train"), (300, "val"), (300, "test")
 
 
 def scenes(part: tuple[int, str]) -> Scenes:
-    """The scenes of TRAIN, VALIDATION or TEST, drawn once and kept."""
-    data = Scenes(*part, cache=KEPT)
+    """The scenes of TRAIN, VALIDATION or TEST, drawn once and kept in memory."""
+    data = Scenes(*part)
     data.pool()
     return data
 

@@ -4,8 +4,7 @@ import numpy as np
 from torch import nn
 
 from dlseg.backbones import ResNet
-from dlseg.data import Scenes
-from dlseg.data.transforms import MEAN, STD, to_tensors
+from dlseg.data import MEAN, STD, Scenes, to_tensors
 from dlseg.inference import probabilities
 from dlseg.models import FCN
 from dlseg.training import Recipe

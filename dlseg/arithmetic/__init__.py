@@ -1,5 +1,6 @@
 """The arithmetic of windows, strides, rates and receptive fields, without torch."""
 
+from dlseg.arithmetic import networks
 from dlseg.arithmetic.counting import (
     conv_multiply_adds,
     conv_parameters,
@@ -18,16 +19,13 @@ from dlseg.arithmetic.coverage import (
     no_holes,
     path_spread,
     valid_tap_fractions,
-    valid_taps,
 )
 from dlseg.arithmetic.field import Field, field_backward, field_closed_form, stack_fields
 from dlseg.arithmetic.graph import Graph, Misalignment, NoSingleFieldError
 from dlseg.arithmetic.layer import (
     Layer,
     effective_kernel,
-    layers_for_field,
     output_size,
-    rate_for_field,
     same_padding,
     taps,
 )
@@ -44,7 +42,6 @@ from dlseg.arithmetic.networks import (
     mobilenet_v2,
     resnet,
     tensorflow_same,
-    to_atrous,
     vgg16,
 )
 from dlseg.arithmetic.operations import (
@@ -56,12 +53,7 @@ from dlseg.arithmetic.operations import (
     Transposed,
     Whole,
 )
-from dlseg.arithmetic.output_stride import (
-    OUTPUT_STRIDES,
-    StagePlan,
-    check_output_stride,
-    plan_stages,
-)
+from dlseg.arithmetic.output_stride import OUTPUT_STRIDES, StagePlan, plan_stages, to_atrous
 
 __all__ = [
     "OUTPUT_STRIDES",
@@ -81,7 +73,6 @@ __all__ = [
     "Transposed",
     "Whole",
     "alexnet_v2",
-    "check_output_stride",
     "conv_multiply_adds",
     "conv_parameters",
     "coverage",
@@ -99,15 +90,14 @@ __all__ = [
     "inception_v4",
     "inverted_residual_multiply_adds",
     "inverted_residual_parameters",
-    "layers_for_field",
     "middle_part",
     "mobilenet_v1",
     "mobilenet_v2",
+    "networks",
     "no_holes",
     "output_size",
     "path_spread",
     "plan_stages",
-    "rate_for_field",
     "resnet",
     "same_padding",
     "separable_multiply_adds",
@@ -117,6 +107,5 @@ __all__ = [
     "tensorflow_same",
     "to_atrous",
     "valid_tap_fractions",
-    "valid_taps",
     "vgg16",
 ]

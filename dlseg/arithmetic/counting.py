@@ -3,6 +3,7 @@
 Weights only: biases and batch normalisation are left out, as in the papers. A multiply-add is one
 multiplication with its addition. The rate appears nowhere, because holes cost nothing.
 Maps are square and padded so that `size` pixels with stride s become ceil(size / s).
+All raise ValueError where an argument is no integer >= 1.
 Sources: Howard et al. 2017 (MobileNet), section 3.1; Sandler et al. 2018 (MobileNetV2), table 1.
 """
 
@@ -12,7 +13,6 @@ from dlseg.checks import check_integer
 def conv_parameters(in_channels: int, out_channels: int, kernel_size: int = 3) -> int:
     """Weights of an ordinary convolution: `k^2 M N`.
 
-    Raises ValueError where an argument is no integer >= 1.
     Source: MobileNet, section 3.1.
     """
     in_channels = check_integer("in_channels", in_channels, 1)
@@ -26,7 +26,6 @@ def conv_multiply_adds(
     """Multiply-adds of an ordinary convolution: each weight once per output, `k^2 M N F^2`.
 
     size: side of the map that is read, pixels; the map that is made has F = ceil(size / stride).
-    Raises ValueError where an argument is no integer >= 1.
     Source: MobileNet, equation 2.
     """
     weights = conv_parameters(in_channels, out_channels, kernel_size)
@@ -36,7 +35,6 @@ def conv_multiply_adds(
 def depthwise_parameters(channels: int, kernel_size: int = 3, depth_multiplier: int = 1) -> int:
     """Weights of the depthwise half: `depth_multiplier` windows for each channel, `k^2 M m`.
 
-    Raises ValueError where an argument is no integer >= 1.
     Source: MobileNet, section 3.1 (with one window per channel).
     """
     return conv_parameters(1, channels, kernel_size) * check_integer(
@@ -50,7 +48,6 @@ def separable_parameters(
     """Weights of a depthwise convolution and the pointwise one behind it: `k^2 M + M N`.
 
     depth_multiplier: windows per input channel; both halves grow with it.
-    Raises ValueError where an argument is no integer >= 1.
     Source: MobileNet, section 3.1 (with one window per channel).
     """
     depthwise = depthwise_parameters(in_channels, kernel_size, depth_multiplier)
@@ -69,7 +66,6 @@ def separable_multiply_adds(
 
     size: side of the map that is read, pixels. The depthwise half carries the stride, so both
     halves make maps of ceil(size / stride).
-    Raises ValueError where an argument is no integer >= 1.
     Source: MobileNet, equation 5.
     """
     weights = separable_parameters(in_channels, out_channels, kernel_size, depth_multiplier)
@@ -82,7 +78,6 @@ def inverted_residual_parameters(
     """Weights of MobileNetV2's block: expand to t M channels, depthwise, project.
 
     With expansion 1 there is nothing to expand, and the first convolution is left out.
-    Raises ValueError where an argument is no integer >= 1.
     Source: MobileNetV2, table 1.
     """
     return sum(_inverted_residual(in_channels, out_channels, expansion, kernel_size))
@@ -99,7 +94,6 @@ def inverted_residual_multiply_adds(
     """Multiply-adds of MobileNetV2's block on a map of `size` x `size` pixels.
 
     The expansion works on the map that is read, the other two on that of ceil(size / stride).
-    Raises ValueError where an argument is no integer >= 1.
     Source: MobileNetV2, section 3.3 and table 1.
     """
     expand, depthwise, project = _inverted_residual(

@@ -107,36 +107,22 @@ def no_holes(rates: Iterable[int]) -> bool:
     return all(rate <= 1 + 2 * sum(rates[:i]) for i, rate in enumerate(rates))
 
 
-def valid_taps(size: int, rate: int, kernel_size: int = 3) -> list[list[int]]:
-    """How many taps of a size-preserving kernel fall on the map, for each of size x size positions.
-
-    Raises ValueError where an argument is out of range or the effective kernel is even.
-    Source: DeepLab v3, section 3.3 and figure 4 (size 65).
-    """
-    axis = _valid_taps_of_axis(size, rate, kernel_size)
-    return [[row * column for column in axis] for row in axis]
-
-
 def valid_tap_fractions(size: int, rate: int, kernel_size: int = 3) -> dict[int, float]:
     """Share of positions at which a size-preserving kernel has 1, 2, 3, ... taps on the map.
 
     Keys are all products of two counts of 1 to kernel_size: 1, 2, 3, 4, 6, 9 for a 3x3 kernel.
-    Raises ValueError as `valid_taps` does.
-    Source: DeepLab v3, figure 4, which plots 1, 4 and 9.
+    Raises ValueError where an argument is out of range or the effective kernel is even.
+    Source: DeepLab v3, section 3.3 and figure 4 (size 65), which plots 1, 4 and 9.
     """
+    size = check_integer("size", size, 1)
+    layer = Layer(kernel_size, 1, same_padding(kernel_size, rate), rate)
     counts = range(1, kernel_size + 1)
     shares = {key: 0 for key in sorted({row * column for row in counts for column in counts})}
-    axis = Counter(_valid_taps_of_axis(size, rate, kernel_size))
+    axis = Counter(len(layer.reads(position, size)) for position in range(size))
     for row, rows in axis.items():
         for column, columns in axis.items():
             shares[row * column] += rows * columns
     return {key: positions / size**2 for key, positions in shares.items()}
-
-
-def _valid_taps_of_axis(size: int, rate: int, kernel_size: int) -> list[int]:
-    size = check_integer("size", size, 1)
-    layer = Layer(kernel_size, 1, same_padding(kernel_size, rate), rate)
-    return [len(layer.reads(position, size)) for position in range(size)]
 
 
 def _as_layers(stack: Iterable[int | Layer], kernel_size: int) -> list[Layer]:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 from dlseg.arithmetic.field import Field
 from dlseg.arithmetic.layer import Layer
-from dlseg.arithmetic.operations import AdaptivePool, Crop, Merge, Pad, Resize, Transposed, Whole
+from dlseg.arithmetic.operations import Merge, Operation
 from dlseg.checks import check_integer
 
-Operation = Layer | Merge | Whole | AdaptivePool | Crop | Pad | Resize | Transposed
+Step = Layer | Operation
 Region = tuple[int, int]
 
 
@@ -46,7 +46,7 @@ class Node:
     """
 
     name: str
-    operation: Operation | None
+    operation: Step | None
     inputs: tuple[str, ...]
     size: int
     field: Field | None
@@ -69,7 +69,7 @@ class Graph:
         self.nodes = {name: Node(name, None, (), size, Field(), "", pixels)}
         self.misalignments: list[Misalignment] = []
 
-    def add(self, name: str, operation: Operation, *inputs: str, size: int | None = None) -> str:
+    def add(self, name: str, operation: Step, *inputs: str, size: int | None = None) -> str:
         """Add the map that `operation` makes of the maps named `inputs`; returns its name.
 
         inputs: by default the map added last. size: units, where the library rounds up (ceil mode).
@@ -197,7 +197,7 @@ def _common_size(name: str, sources: list[Node]) -> int:
     return max(sizes)
 
 
-def _region_read(operation: Operation, unit: int, sources: list[Node]) -> Region | None:
+def _region_read(operation: Step, unit: int, sources: list[Node]) -> Region | None:
     pixels = ((source, pixel) for source in sources for pixel in operation.reads(unit, source.size))
     return _hull(source.regions[pixel] for source, pixel in pixels)
 

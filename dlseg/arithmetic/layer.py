@@ -73,40 +73,6 @@ def taps(position: int, kernel_size: int, stride: int = 1, padding: int = 0, rat
     return [start + rate * tap for tap in range(kernel_size)]
 
 
-def rate_for_field(field: int, kernel_size: int = 3) -> int:
-    """Smallest rate at which one kernel spans at least `field` pixels.
-
-    Raises ValueError where an argument is out of range, or for a 1x1 kernel and a field above 1.
-    """
-    field = check_integer("field", field, 1)
-    kernel_size = check_integer("kernel_size", kernel_size, 1)
-    if kernel_size == 1 and field > 1:
-        raise ValueError(
-            f"a kernel of 1 tap sees one pixel at any rate, never {field}; take kernel_size >= 2"
-        )
-    return max(1, -((1 - field) // max(1, kernel_size - 1)))
-
-
-def layers_for_field(field: int, kernel_size: int = 3, rate: int = 1, growth: int = 1) -> int:
-    """Smallest number of stacked layers of stride 1 that together see at least `field` pixels.
-
-    The first layer has rate `rate`; each further one has `growth` times the rate before it, so
-    growth 1 stacks equal layers (the field grows linearly) and growth 2 doubles the rate
-    (it grows exponentially). Zero layers see one pixel.
-    Raises ValueError where an argument is out of range, or for a 1x1 kernel and a field above 1.
-    Source of the doubling: Yu and Koltun, "Multi-scale context aggregation", section 2.
-    """
-    growth = check_integer("growth", growth, 1)
-    rate = check_integer("rate", rate, 1)
-    rate_for_field(field, kernel_size)  # refuses what no number of layers can reach
-    count, seen = 0, 1
-    while seen < field:
-        seen += effective_kernel(kernel_size, rate) - 1
-        rate *= growth
-        count += 1
-    return count
-
-
 @dataclass(frozen=True)
 class Layer:
     """One convolution or pooling along one axis.

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from dlseg.arithmetic.layer import Layer
-from dlseg.checks import check_integer
+from dlseg.arithmetic.output_stride import OUTPUT_STRIDES, to_atrous
+from dlseg.checks import check_choice, check_integer
 
 BOTTLENECK_UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
 BASIC_UNITS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -140,19 +141,14 @@ def inception_v2() -> list[Layer]:
     Source: Ioffe and Szegedy 2015; TF-Slim inception_v2.
     """
     stem = [_same("conv1", 7, 2), _same("pool1", 3, 2), _same("conv2", 3), _same("pool2", 3, 2)]
-    reduce = [_same("reduce", 3), _same("reduce", 3, 2)]
-    pair = [_same("double3x3", 3)] * 2
+    pair, reduce = _pair(), [_same("reduce", 3), _same("reduce", 3, 2)]
     return stem + pair * 2 + reduce + pair * 4 + reduce + pair * 2
 
 
 def inception_v3() -> list[Layer]:
     """Inception v3 along its longest path. Source: Szegedy et al. 2016, table 1; TF-Slim."""
-    stem = [Layer(3, 2, name="conv1"), Layer(3, name="conv2"), _same("conv3", 3)]
-    stem += [Layer(3, 2, name="pool1"), Layer(3, name="conv4"), Layer(3, 2, name="pool2")]
-    pair, sevens = [_same("double3x3", 3)] * 2, [_same("7x7", 7)] * 2
-    reduce_a = [_same("reduceA", 3), Layer(3, 2, name="reduceA")]
-    reduce_b = [_same("reduceB", 7), Layer(3, 2, name="reduceB")]
-    return stem + pair * 3 + reduce_a + sevens * 4 + reduce_b + pair * 2
+    sevens = [_same("7x7", 7)] * 2
+    return _stem_v3() + _pair() * 3 + _shrink("A", 3) + sevens * 4 + _shrink("B", 7) + _pair() * 2
 
 
 def inception_v4() -> list[Layer]:
@@ -160,10 +156,8 @@ def inception_v4() -> list[Layer]:
     stem = [Layer(3, 2, name="conv1"), Layer(3, name="conv2"), _same("conv3", 3)]
     stem += [Layer(3, 2, name="stem_a"), _same("stem_b", 7), Layer(3, name="stem_b")]
     stem += [Layer(3, 2, name="stem_c")]
-    pair, sevens = [_same("double3x3", 3)] * 2, [_same("7x7", 7)] * 2
-    reduce_a = [_same("reduceA", 3), Layer(3, 2, name="reduceA")]
-    reduce_b = [_same("reduceB", 7), Layer(3, 2, name="reduceB")]
-    return stem + pair * 4 + reduce_a + sevens * 7 + reduce_b + pair * 3
+    sevens = [_same("7x7", 7)] * 2
+    return stem + _pair() * 4 + _shrink("A", 3) + sevens * 7 + _shrink("B", 7) + _pair() * 3
 
 
 def inception_resnet_v2() -> list[Layer]:
@@ -171,40 +165,21 @@ def inception_resnet_v2() -> list[Layer]:
 
     Source: Szegedy et al. 2017, with the stem of v3; TF-Slim inception_resnet_v2.
     """
-    stem = [Layer(3, 2, name="conv1"), Layer(3, name="conv2"), _same("conv3", 3)]
-    stem += [Layer(3, 2, name="pool1"), Layer(3, name="conv4"), Layer(3, 2, name="pool2")]
-    pair = [_same("double3x3", 3)] * 2
-    reduce_a = [_same("reduceA", 3), Layer(3, 2, name="reduceA")]
-    reduce_b = [_same("reduceB", 3), Layer(3, 2, name="reduceB")]
     blocks17, blocks8 = [_same("block17", 7)] * 20, [_same("block8", 3)] * 10
-    return stem + pair * 11 + reduce_a + blocks17 + reduce_b + blocks8
+    return _stem_v3() + _pair() * 11 + _shrink("A", 3) + blocks17 + _shrink("B", 3) + blocks8
 
 
-def to_atrous(layers: Iterable[Layer], output_stride: int) -> list[Layer]:
-    """The same layers with the strides beyond `output_stride` turned into rates.
+def _stem_v3() -> list[Layer]:
+    stem = [Layer(3, 2, name="conv1"), Layer(3, name="conv2"), _same("conv3", 3)]
+    return [*stem, Layer(3, 2, name="pool1"), Layer(3, name="conv4"), Layer(3, 2, name="pool2")]
 
-    Once the strides multiply to `output_stride`, each further stride becomes 1 and multiplies the
-    rate of all layers behind it. Size-preserving paddings grow with the rates. The field keeps its
-    size, the map gets denser, and no weight changes.
-    Raises ValueError where the strides never multiply to exactly `output_stride`.
-    Source: DeepLab v2, section 3.1; DeepLab v3, section 3.1.
-    """
-    output_stride = check_integer("output_stride", output_stride, 1)
-    jump, rate, dense = 1, 1, []
-    for layer in layers:
-        here = layer.rate * rate
-        if jump == output_stride:
-            rate, stride = rate * layer.stride, 1
-        else:
-            stride, jump = layer.stride, jump * layer.stride
-        padding = layer.padding * here // layer.rate
-        dense.append(replace(layer, stride=stride, rate=here, padding=padding))
-    if jump != output_stride:
-        raise ValueError(
-            f"output_stride must be 1 or a product of the first strides of the stack, "
-            f"got {output_stride}; the strides multiply to {jump}"
-        )
-    return dense
+
+def _pair() -> list[Layer]:
+    return [_same("double3x3", 3)] * 2
+
+
+def _shrink(block: str, kernel_size: int) -> list[Layer]:
+    return [_same(f"reduce{block}", kernel_size), Layer(3, 2, name=f"reduce{block}")]
 
 
 def tensorflow_same(layers: Iterable[Layer], size: int) -> list[Layer]:
@@ -262,14 +237,10 @@ def _whole_stages(layers: list[Layer]) -> list[Layer]:
 
 
 def _check_resnet(depth: int, stride_on: str, output_stride: int, first_unit: str) -> None:
-    for name, value, allowed in (
-        ("depth", depth, tuple(BASIC_UNITS | BOTTLENECK_UNITS)),
-        ("stride_on", stride_on, ("3x3", "1x1", "last unit")),
-        ("output_stride", output_stride, (32, 16, 8)),
-        ("first_unit", first_unit, ("previous", "whole")),
-    ):
-        if value not in allowed:
-            raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+    check_choice("depth", depth, BASIC_UNITS | BOTTLENECK_UNITS)
+    check_choice("stride_on", stride_on, ("3x3", "1x1", "last unit"))
+    check_choice("output_stride", output_stride, OUTPUT_STRIDES)
+    check_choice("first_unit", first_unit, ("previous", "whole"))
     if stride_on == "1x1" and depth in BASIC_UNITS:
         raise ValueError(f'stride_on="1x1" needs depth >= 50, got {depth}: its units have no 1x1')
     if first_unit == "whole" and stride_on != "3x3":

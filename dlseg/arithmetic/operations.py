@@ -1,27 +1,42 @@
 """What a network does to a map apart from sliding a window: the other operations of a graph.
 
-Each operation has the three methods that `layer.Layer` has too, along one axis:
-`output_size(size)`, the number of units it makes of `size` pixels;
-`reads(position, size)`, the pixels that the unit at `position` reads (never padding);
-`window(size)`, the (kernel, stride, padding) of the layer that sees the same, or None where
-there is no such layer because units differ in what they see.
 Positions are exact integers: fractions, not floating point, decide what a resize reads.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil, floor
 
 from dlseg.arithmetic.layer import effective_kernel
-from dlseg.checks import check_integer
+from dlseg.checks import check_choice, check_integer
 
-RESIZE_MODES = ("nearest", "nearest-exact", "bilinear", "bicubic")
-PAD_MODES = ("zeros", "reflect", "replicate", "circular")
+
+class Operation:
+    """What makes one map of another, along one axis; `layer.Layer` has the same three methods.
+
+    A kind of operation says what it does in its own docstring; as it stands here, it makes `units`
+    units of a map of any size.
+    """
+
+    units: int
+
+    def output_size(self, size: int) -> int:
+        """The number of units made of `size` pixels; ValueError where there are none."""
+        return self.units
+
+    def reads(self, position: int, size: int) -> Iterable[int]:
+        """The pixels that the unit at `position` reads, never padding."""
+        raise NotImplementedError
+
+    def window(self, size: int) -> tuple[int, int, int] | None:
+        """(kernel, stride, padding) of the layer that sees the same; None if units differ."""
+        return None
 
 
 @dataclass(frozen=True)
-class Merge:
+class Merge(Operation):
     """Branches that meet position by position: `kind` says how ("add", "concat", "multiply").
 
     A branch of a single unit is broadcast, as image pooling is.
@@ -30,20 +45,17 @@ class Merge:
     kind: str = "add"
 
     def output_size(self, size: int) -> int:
-        """The size of its branches."""
         return size
 
     def reads(self, position: int, size: int) -> list[int]:
-        """The same position, or 0 in a branch of one unit."""
         return [position if size > 1 else 0]
 
     def window(self, size: int) -> tuple[int, int, int]:
-        """That of a 1x1 layer."""
         return 1, 1, 0
 
 
 @dataclass(frozen=True)
-class Whole:
+class Whole(Operation):
     """Every unit reads the whole map: global pooling, a fully connected layer, or a normalisation
     over positions (which makes `units` units; the others make one).
 
@@ -52,21 +64,12 @@ class Whole:
 
     units: int = 1
 
-    def output_size(self, size: int) -> int:
-        """`units`, whatever the size of the map."""
-        return self.units
-
     def reads(self, position: int, size: int) -> range:
-        """All pixels."""
         return range(size)
-
-    def window(self, size: int) -> None:
-        """None: the graph makes the field of the whole map."""
-        return None
 
 
 @dataclass(frozen=True)
-class AdaptivePool:
+class AdaptivePool(Operation):
     """Pooling into `units` bins as equal as whole pixels allow; neighbouring bins may overlap.
 
     Bin i holds the pixels from `floor(i n / units)` to `ceil((i + 1) n / units) - 1`.
@@ -75,24 +78,21 @@ class AdaptivePool:
 
     units: int
 
-    def output_size(self, size: int) -> int:
-        """`units`, whatever the size of the map."""
-        return check_integer("units", self.units, 1)
+    def __post_init__(self):
+        check_integer("units", self.units, 1)
 
     def reads(self, position: int, size: int) -> range:
-        """The pixels of one bin."""
         return range(position * size // self.units, -(-(position + 1) * size // self.units))
 
     def window(self, size: int) -> tuple[int, int, int] | None:
-        """Equal and evenly spaced bins are a pooling layer; others, or only one, are no window."""
-        if self.units == 1:
+        if self.units == 1:  # equal and evenly spaced bins are a pooling layer; one is not
             return None
         bins = [self.reads(unit, size) for unit in range(self.units)]
         return _common_window([(bin_[0], bin_[-1]) for bin_ in bins])
 
 
 @dataclass(frozen=True)
-class Crop:
+class Crop(Operation):
     """`units` pixels of the map, from `start` on, every `step`-th one (slicing)."""
 
     start: int
@@ -100,23 +100,20 @@ class Crop:
     step: int = 1
 
     def output_size(self, size: int) -> int:
-        """`units`; ValueError where that many are not there."""
         last = self.start + (self.units - 1) * self.step
         if self.start < 0 or self.units < 1 or self.step < 1 or last >= size:
             raise ValueError(f"{self} reads pixels {self.start} to {last} of a map of size {size}")
         return self.units
 
     def reads(self, position: int, size: int) -> list[int]:
-        """The one pixel that is kept."""
         return [self.start + position * self.step]
 
     def window(self, size: int) -> tuple[int, int, int]:
-        """A 1x1 layer of stride `step`; cropping is negative padding."""
-        return 1, self.step, -self.start
+        return 1, self.step, -self.start  # cropping is negative padding
 
 
 @dataclass(frozen=True)
-class Pad:
+class Pad(Operation):
     """`before` and `after` pixels added around the map; negative numbers crop.
 
     mode: "zeros" adds pixels that read nothing, "reflect", "replicate" and "circular" copy some.
@@ -127,17 +124,14 @@ class Pad:
     mode: str = "zeros"
 
     def __post_init__(self):
-        if self.mode not in PAD_MODES:
-            raise ValueError(f"mode must be one of {', '.join(PAD_MODES)}, got {self.mode!r}")
+        check_choice("mode", self.mode, ("zeros", "reflect", "replicate", "circular"))
 
     def output_size(self, size: int) -> int:
-        """The padded size; ValueError where nothing is left of the map."""
         if size + self.before + self.after < 1:
             raise ValueError(f"{self} leaves nothing of a map of size {size}")
         return size + self.before + self.after
 
     def reads(self, position: int, size: int) -> list[int]:
-        """The pixel shown at `position`, nothing where that is a zero."""
         pixel = position - self.before
         if self.mode == "reflect":
             pixel = size - 1 - abs(size - 1 - abs(pixel))
@@ -148,12 +142,11 @@ class Pad:
         return [pixel] if 0 <= pixel < size else []
 
     def window(self, size: int) -> tuple[int, int, int]:
-        """A 1x1 layer with that padding; pixels copied into the padding are not counted."""
-        return 1, 1, self.before
+        return 1, 1, self.before  # pixels copied into the padding are not counted
 
 
 @dataclass(frozen=True)
-class Resize:
+class Resize(Operation):
     """Resampling to `units` units.
 
     mode: "nearest", "nearest-exact", "bilinear" or "bicubic"; align_corners: the centres of the
@@ -172,14 +165,9 @@ class Resize:
 
     def __post_init__(self):
         check_integer("units", self.units, 1)
-        if self.mode not in RESIZE_MODES:
-            raise ValueError(f"mode must be one of {', '.join(RESIZE_MODES)}, got {self.mode!r}")
+        check_choice("mode", self.mode, ("nearest", "nearest-exact", "bilinear", "bicubic"))
         if self.align_corners and self.mode.startswith("nearest"):
             raise ValueError(f"align_corners=True has no meaning for mode {self.mode!r}; drop it")
-
-    def output_size(self, size: int) -> int:
-        """`units`, whatever the size of the map."""
-        return self.units
 
     def source(self, position: int, size: int) -> Fraction:
         """Where the unit at `position` lies, in pixels of the map it reads."""
@@ -193,12 +181,10 @@ class Resize:
         return (position + Fraction(1, 2)) * step - Fraction(1, 2)
 
     def reads(self, position: int, size: int) -> range:
-        """The pixels of non-zero weight."""
         first, last = self._span(position, size)
         return range(min(max(first, 0), size - 1), min(max(last, 0), size - 1) + 1)
 
     def window(self, size: int) -> tuple[int, int, int] | None:
-        """A resize is one window where all units see as much and in step, else None."""
         if size in (1, self.units):
             return 1, int(size == self.units), 0
         return _common_window([self._span(unit, size) for unit in range(self.units)])
@@ -212,7 +198,7 @@ class Resize:
 
 
 @dataclass(frozen=True)
-class Transposed:
+class Transposed(Operation):
     """Transposed convolution ("deconvolution"): each pixel paints `kernel_size` units.
 
     Pixel i paints the units `i stride - padding + j rate` for j = 0 .. kernel_size - 1.
@@ -230,20 +216,17 @@ class Transposed:
             check_integer(field, getattr(self, field), least)
 
     def output_size(self, size: int) -> int:
-        """`(size - 1) stride - 2 padding + K + output_padding`; ValueError where that is < 1."""
         span = effective_kernel(self.kernel_size, self.rate)
         units = (size - 1) * self.stride - 2 * self.padding + span + self.output_padding
         return check_integer(f"the size that {self} makes of {size} pixels", units, 1)
 
     def reads(self, position: int, size: int) -> list[int]:
-        """The pixels that paint the unit at `position`."""
         offsets = [position + self.padding - tap * self.rate for tap in range(self.kernel_size)]
         pixels = [offset // self.stride for offset in offsets if offset % self.stride == 0]
         return [pixel for pixel in pixels if 0 <= pixel < size]
 
     def window(self, size: int) -> tuple[int, int, int] | None:
-        """At stride 1 an ordinary layer with the padding `K - 1 - padding`, else None."""
-        if self.stride > 1:
+        if self.stride > 1:  # at 1 it is an ordinary layer
             return None
         span = effective_kernel(self.kernel_size, self.rate)
         return span, 1, span - 1 - self.padding

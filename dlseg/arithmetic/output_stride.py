@@ -6,12 +6,12 @@ rates behind them keep every weight looking at the distance it was trained for.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from dlseg.checks import check_integer
+from dlseg.arithmetic.layer import Layer
+from dlseg.checks import check_choice, check_integer
 
 OUTPUT_STRIDES = (8, 16, 32)
-FIRST_UNITS = ("previous", "whole")
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,6 @@ class StagePlan:
     stride: int
     first_rate: int
     rate: int
-
-
-def check_output_stride(output_stride: int) -> int:
-    """Return `output_stride`; ValueError unless it is 8, 16 or 32."""
-    if output_stride not in OUTPUT_STRIDES:
-        raise ValueError(f"output_stride must be 8, 16 or 32, got {output_stride!r}")
-    return output_stride
 
 
 def plan_stages(
@@ -48,15 +41,44 @@ def plan_stages(
     and strides that never multiply to exactly `output_stride`.
     Source: DeepLab v2, section 3.1; DeepLab v3, section 3.1.
     """
-    check_output_stride(output_stride)
-    if first_unit not in FIRST_UNITS:
-        raise ValueError(f'first_unit must be "previous" or "whole", got {first_unit!r}')
+    if output_stride not in OUTPUT_STRIDES:
+        raise ValueError(f"output_stride must be 8, 16 or 32, got {output_stride!r}")
+    check_choice("first_unit", first_unit, ("previous", "whole"))
     strides = [check_integer("stride", stride, 1) for stride in strides]
+    plans = _strides_to_rates(strides, output_stride)
+    return plans if first_unit == "previous" else [replace(p, first_rate=p.rate) for p in plans]
+
+
+def to_atrous(layers: Iterable[Layer], output_stride: int) -> list[Layer]:
+    """The same layers with the strides beyond `output_stride` turned into rates.
+
+    Once the strides multiply to `output_stride`, each further stride becomes 1 and multiplies the
+    rate of all layers behind it. Size-preserving paddings grow with the rates. The field keeps its
+    size, the map gets denser, and no weight changes.
+    Raises ValueError where the strides never multiply to exactly `output_stride`.
+    Source: DeepLab v2, section 3.1; DeepLab v3, section 3.1.
+    """
+    layers = list(layers)
+    output_stride = check_integer("output_stride", output_stride, 1)
+    plans = _strides_to_rates([layer.stride for layer in layers], output_stride)
+    return [
+        replace(
+            layer,
+            stride=plan.stride,
+            rate=layer.rate * plan.first_rate,
+            padding=layer.padding * plan.first_rate,
+        )
+        for layer, plan in zip(layers, plans, strict=True)
+    ]
+
+
+def _strides_to_rates(strides: list[int], output_stride: int) -> list[StagePlan]:
+    """The plan of each stride, `first_rate` being the rate before it."""
     jump, rate, plans = 1, 1, []
     for stride in strides:
         if jump == output_stride:
             before, rate = rate, rate * stride
-            plans.append(StagePlan(1, before if first_unit == "previous" else rate, rate))
+            plans.append(StagePlan(1, before, rate))
         else:
             jump *= stride
             plans.append(StagePlan(stride, rate, rate))

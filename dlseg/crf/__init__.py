@@ -1,4 +1,9 @@
-"""The fully connected CRF, exact and fast. It knows nothing of models."""
+"""The fully connected CRF, exact and fast. It knows nothing of models.
+
+`DenseCRF` is the module, `dense_crf` a function for those who come from pydensecrf,
+`lattice_mean_field` the same in one screen (`minimal`). `exact` and `energy` say what is computed;
+what makes it fast is behind them, in `fast`.
+"""
 
 from dlseg.crf.dense import DenseCRF
 from dlseg.crf.drop_in import dense_crf
@@ -6,7 +11,6 @@ from dlseg.crf.energy import (
     Progress,
     free_energy,
     labelling_energy,
-    log_partition,
     mean_field_progress,
     pairwise_energy,
 )
@@ -22,6 +26,7 @@ from dlseg.crf.exact import (
 from dlseg.crf.fast.filtering import build_filter
 from dlseg.crf.fast.lattice import Lattice
 from dlseg.crf.fast.spatial import Grid
+from dlseg.crf.fast.vertices import elevate
 from dlseg.crf.kernels import (
     NORMALIZATIONS,
     PRESETS,
@@ -31,6 +36,7 @@ from dlseg.crf.kernels import (
     features,
     smoothness,
 )
+from dlseg.crf.minimal import lattice_mean_field, simplex
 from dlseg.crf.search import V1_RANGES, V2_RANGES, Ranges, Search, Try, iou_score, search_kernels
 from dlseg.crf.unary import unary_from_labels, unary_from_probabilities
 
@@ -53,19 +59,21 @@ __all__ = [
     "build_filter",
     "compatibility",
     "dense_crf",
+    "elevate",
     "exact_matrices",
     "features",
     "free_energy",
     "iou_score",
     "kernel_matrix",
     "labelling_energy",
-    "log_partition",
+    "lattice_mean_field",
     "mean_field",
     "mean_field_progress",
     "mean_field_steps",
     "normalise",
     "pairwise_energy",
     "search_kernels",
+    "simplex",
     "smoothness",
     "unary_from_labels",
     "unary_from_probabilities",

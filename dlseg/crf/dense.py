@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
+from dlseg.checks import check_choice, check_integer
 from dlseg.crf.exact import check_unary
 from dlseg.crf.fast.filtering import METHODS, build_filter
 from dlseg.crf.fast.updates import PairUpdate, ProductUpdate, SoftmaxUpdate, begin
-from dlseg.crf.kernels import Kernel, check_classes, check_normalization
+from dlseg.crf.kernels import NORMALIZATIONS, Kernel, check_classes
+from dlseg.crf.unary import check_probabilities
 
 INPUTS = ("logits", "probabilities")
 
@@ -41,14 +43,12 @@ class DenseCRF(nn.Module):
         trim: float = 0.01,
     ):
         super().__init__()
-        check_normalization(normalization)
-        for name, value, allowed in (("inputs", inputs, INPUTS), ("method", method, METHODS)):
-            if value not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+        check_choice("normalization", normalization, NORMALIZATIONS)
+        check_choice("inputs", inputs, INPUTS)
+        check_choice("method", method, METHODS)
+        check_integer("iterations", iterations, 0)
         if not kernels or not all(isinstance(kernel, Kernel) for kernel in kernels):
             raise ValueError(f"kernels must be a list of one or more Kernel, got {kernels!r}")
-        if iterations < 0 or iterations != int(iterations):
-            raise ValueError(f"iterations must be 0 or more, got {iterations}")
         if not 0 <= trim < 1:
             raise ValueError(f"trim must be at least 0 and below 1, got {trim}")
         self.kernels, self.iterations, self.trim = tuple(kernels), iterations, trim
@@ -93,13 +93,3 @@ class DenseCRF(nn.Module):
         options = self.normalization, self.self_term, self.method, unary.dtype
         filters = [build_filter(image, kernel, *options) for kernel in self.kernels]
         return begin(unary, self.inputs, filters, weights, self.trim)
-
-
-def check_probabilities(p: Tensor) -> None:
-    """ValueError unless p (B, C, H, W) is at least 0 and adds up to 1 over the labels."""
-    low, off = p.min().item(), (p.sum(1) - 1).abs().max().item()
-    if low < 0 or off > 1e-3:
-        raise ValueError(
-            f"probabilities must be at least 0 and have sums of 1 over the labels, got one of "
-            f"{low:g} and a sum that is off by {off:g}; for logits say inputs='logits'"
-        )

@@ -16,6 +16,7 @@
 import numpy as np
 import torch
 
+from dlseg.checks import check_rgb
 from dlseg.crf.dense import DenseCRF
 from dlseg.crf.kernels import Kernel
 from dlseg.crf.unary import unary_from_probabilities
@@ -62,8 +63,7 @@ def _weight(compat):
 def _tensors(image: np.ndarray, probabilities: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     """(1, 3, H, W) and (1, C, H, W), after a look at the layouts."""
     image, probabilities = np.asarray(image), np.asarray(probabilities)
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
+    check_rgb("image", image)
     if probabilities.ndim != 3 or probabilities.dtype.kind != "f":
         raise ValueError(
             f"probabilities must be floats (C, H, W), got {probabilities.dtype} "

@@ -11,8 +11,6 @@ semidefinite (the concave part is replaced by its tangent: the concave-convex pr
 Kraehenbuehl and Koltun 2011, section 3 (mean field); 2013 (the convergent update).
 """
 
-import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,19 +21,12 @@ from torch import Tensor
 from dlseg.crf.exact import ExactFilter, Filter, check_unary, mean_field_steps
 from dlseg.crf.kernels import Kernel, compatibility, features, to_maps, to_pixels
 
-MOST_LABELLINGS = 1 << 20
 
-
-def pairwise_energy(
-    q: Tensor, filters: Sequence[Filter], weights: Sequence[Tensor], ordered: bool = False
-) -> Tensor:
-    """The pairwise sum for a Q, or for a labelling written as ones and zeros.
+def pairwise_energy(q: Tensor, filters: Sequence[Filter], weights: Sequence[Tensor]) -> Tensor:
+    """The pairwise sum for a Q, or for a labelling written as ones and zeros; each pair once.
 
     q: (B, C, H, W). filters: one per kernel, each maps (B, N, C) to the messages (B, N, C); a
     matrix is one by its method `matmul`. weights: (), (C,) or (C, C) each, see `Kernel`.
-    ordered: False counts each pair once (i < j, Kraehenbuehl and Koltun; what the update belongs
-    to); True counts it as (i, j) and as (j, i), which is how the sum over ij in DeepLab v1, Eq. 1
-    may be read.
     Returns: (B,).
     """
     total = q.new_zeros(q.shape[0])
@@ -43,15 +34,11 @@ def pairwise_energy(
     for apply, weight in zip(filters, weights, strict=True):
         cost = apply(pixels) @ compatibility(weight.to(q), q.shape[1]).mT
         total = total + (pixels * cost).sum((1, 2))
-    return total if ordered else total / 2
+    return total / 2
 
 
 def labelling_energy(
-    labels: Tensor,
-    unary: Tensor,
-    filters: Sequence[Filter],
-    weights: Sequence[Tensor],
-    ordered: bool = False,
+    labels: Tensor, unary: Tensor, filters: Sequence[Filter], weights: Sequence[Tensor]
 ) -> Tensor:
     """E(x) of labellings.
 
@@ -65,7 +52,7 @@ def labelling_energy(
             f"labels must lie in 0..{unary.shape[1] - 1}, got {labels.min()}..{labels.max()}"
         )
     chosen = F.one_hot(labels.long(), unary.shape[1]).movedim(-1, 1).to(unary)  # (B, C, H, W)
-    return (chosen * unary).sum((1, 2, 3)) + pairwise_energy(chosen, filters, weights, ordered)
+    return (chosen * unary).sum((1, 2, 3)) + pairwise_energy(chosen, filters, weights)
 
 
 def free_energy(
@@ -77,21 +64,6 @@ def free_energy(
     """
     single = (q * unary - torch.special.entr(q)).sum((1, 2, 3))  # entr(q) = -q log q, 0 at 0
     return single + pairwise_energy(q, filters, weights)
-
-
-def log_partition(unary: Tensor, filters: Sequence[Filter], weights: Sequence[Tensor]) -> Tensor:
-    """log Z by writing down every labelling, for a handful of pixels; filters without diagonal.
-
-    unary: (1, C, H, W). filters, weights: as for `pairwise_energy`. Returns: ().
-    Raises: ValueError if there are more than MOST_LABELLINGS labellings.
-    """
-    _, channels, *size = unary.shape
-    count = math.prod(size)
-    if channels**count > MOST_LABELLINGS:
-        raise ValueError(f"{channels} labels on {count} pixels have too many labellings to sum up")
-    labellings = torch.tensor(list(itertools.product(range(channels), repeat=count)))
-    labellings = labellings.to(unary.device).reshape(-1, *size)  # (C^N, H, W)
-    return (-labelling_energy(labellings, unary, filters, weights)).logsumexp(0)
 
 
 @dataclass(frozen=True)

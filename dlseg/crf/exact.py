@@ -11,28 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dlseg.checks import check_choice, check_integer
 from dlseg.crf.kernels import (
     NORMALIZATIONS,
     Kernel,
     check_classes,
     check_finite,
-    check_normalization,
     features,
     penalty,
     to_maps,
     to_pixels,
 )
-
-__all__ = [
-    "NORMALIZATIONS",
-    "ExactFilter",
-    "attention_filter",
-    "exact_matrices",
-    "kernel_matrix",
-    "mean_field",
-    "mean_field_steps",
-    "normalise",
-]
 
 Filter = Callable[[Tensor], Tensor]
 TINY = 1e-20  # pydensecrf adds it to n before it divides
@@ -84,7 +73,7 @@ def normalise(matrix: Tensor, how: str = "symmetric", self_term: bool = True) ->
     itself (Kraehenbuehl and Koltun 2011, Algorithm 1); n counts the pixel itself all the same.
     Raises: ValueError for another `how`.
     """
-    check_normalization(how)
+    check_choice("normalization", how, NORMALIZATIONS)
     n = matrix.sum(-1) + TINY  # (B, N)
     if how == "symmetric":
         matrix = n.rsqrt()[:, :, None] * matrix * n.rsqrt()[:, None, :]
@@ -103,7 +92,7 @@ class ExactFilter:
     """
 
     def __init__(self, features: Tensor, normalization: str = "symmetric", self_term: bool = True):
-        check_normalization(normalization)
+        check_choice("normalization", normalization, NORMALIZATIONS)
         self.features, self.self_term = features, self_term
         n = attention_filter(features, features.new_ones(*features.shape[:2], 1)) + TINY
         one = torch.ones_like(n)  # (B, N, 1)
@@ -192,14 +181,11 @@ def check_unary(unary: Tensor, image: Tensor, iterations: int) -> None:
         raise ValueError(
             f"the unary must be floats (B, C, H, W), got {unary.dtype} {tuple(unary.shape)}"
         )
-    if image.dim() == 4 and (unary.shape[0], *unary.shape[2:]) != (
-        image.shape[0],
-        *image.shape[2:],
-    ):
+    sizes = {(tensor.shape[0], *tensor.shape[2:]) for tensor in (unary, image)}
+    if image.dim() == 4 and len(sizes) > 1:
         raise ValueError(
             f"unary and image must have the same batch and size, got {tuple(unary.shape)} and "
             f"{tuple(image.shape)}; upsample the scores bilinearly to the image's size"
         )
-    if iterations < 0 or iterations != int(iterations):
-        raise ValueError(f"iterations must be 0 or more, got {iterations}")
+    check_integer("iterations", iterations, 0)
     check_finite("the unary", unary)

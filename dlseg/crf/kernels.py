@@ -123,12 +123,6 @@ def check_finite(name: str, values: Tensor) -> None:
         raise ValueError(f"{name} must be finite, got {count} values that are NaN or infinite")
 
 
-def check_normalization(how: str) -> None:
-    """ValueError unless `how` is one of NORMALIZATIONS."""
-    if how not in NORMALIZATIONS:
-        raise ValueError(f"normalization must be one of {', '.join(NORMALIZATIONS)}, got {how!r}")
-
-
 def to_pixels(maps: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, N, C), N = H W pixels row by row."""
     return maps.flatten(2).mT

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from dlseg.checks import check_integer
 from dlseg.crf.dense import DenseCRF
 from dlseg.crf.kernels import Kernel, appearance, smoothness
 
@@ -82,28 +83,26 @@ def search_kernels(
 
     score: from kernels to a number, higher is better, such as `iou_score`.
     rounds: 1 is the grid alone. smooth: the fixed smoothness kernel, by default sxy 3, weight 3.
-    Shows a progress bar on a terminal. Raises: ValueError if rounds is below 1
-    or a score is NaN.
+    Shows a progress bar on a terminal. Raises: ValueError if rounds is below 1 or a score is NaN.
     """
-    if rounds < 1:
-        raise ValueError(f"rounds must be 1 or more, got {rounds}")
+    check_integer("rounds", rounds, 1)
     smooth = smooth or smoothness()
     steps = [_step(values) for values in vars(ranges).values()]
     grid = list(itertools.product(*vars(ranges).values()))
-    found: dict[tuple, Try] = {}
+    tried: dict[tuple, Try] = {}
     for number in range(1, rounds + 1):
-        fresh = [point for point in grid if point not in found]
+        fresh = [point for point in grid if point not in tried]
         for point in tqdm(fresh, desc=f"CRF search, round {number}", disable=None):
             weight, sxy, srgb = point
             value = float(score((smooth, appearance(sxy, srgb, weight))))
             if math.isnan(value):
                 raise ValueError(f"the score is NaN at weight {weight}, sxy {sxy}, srgb {srgb}")
-            found[point] = Try(weight, sxy, srgb, value, number)
-        best = max(found.values(), key=lambda one: one.score)
+            tried[point] = Try(weight, sxy, srgb, value, number)
+        best = max(tried.values(), key=lambda one: one.score)
         steps = [step / 2 for step in steps]
         grid = _around((best.weight, best.sxy, best.srgb), steps)
     kernels = (smooth, appearance(best.sxy, best.srgb, best.weight))
-    return Search(best, tuple(found.values()), kernels)
+    return Search(best, tuple(tried.values()), kernels)
 
 
 def iou_score(

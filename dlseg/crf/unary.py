@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from dlseg.checks import check_integer
+
 
 def unary_from_probabilities(probabilities: Tensor, clip: float = 1e-5) -> Tensor:
     """-log P, with P kept above `clip` so that no label is ruled out for ever.
@@ -18,15 +20,21 @@ def unary_from_probabilities(probabilities: Tensor, clip: float = 1e-5) -> Tenso
         raise ValueError(f"probabilities must be floats (..., C, H, W), got {p.dtype} {_shape(p)}")
     if not 0 < clip < 1:
         raise ValueError(f"clip must lie between 0 and 1, got {clip}")
-    if not ((p >= 0) & (p <= 1 + 1e-4)).all():  # false for NaN too
-        raise ValueError("probabilities must lie in 0..1; for logits take the softmax first")
-    worst = (p.sum(-3) - 1).abs().max().item() if p.numel() else 0.0
-    if worst > 1e-2:  # half precision sums to 1 within about 0.005
-        raise ValueError(
-            f"probabilities must sum to 1 over axis -3 of {_shape(p)}, "
-            f"they miss it by {worst:.3g}; the classes must be there, after a softmax"
-        )
+    check_probabilities(p)
     return -p.clamp(clip, 1).log()
+
+
+def check_probabilities(p: Tensor) -> None:
+    """ValueError unless p (..., C, H, W) is at least 0 and adds up to 1 over the labels."""
+    if not p.numel():
+        return
+    low, off = p.min().item(), (p.sum(-3) - 1).abs().max().item()
+    if not (low >= 0 and off <= 1e-2):  # half precision adds up within 0.005; NaN is refused too
+        raise ValueError(
+            f"probabilities must be at least 0 and sum to 1 over axis -3 of {_shape(p)}, got one "
+            f"of {low:g} and a sum that is off by {off:.3g}; logits need a softmax first, and "
+            "DenseCRF takes them as inputs='logits'"
+        )
 
 
 def unary_from_labels(
@@ -44,8 +52,7 @@ def unary_from_labels(
         raise ValueError(
             f"labels must be integers (..., H, W), got {labels.dtype} {_shape(labels)}"
         )
-    if num_classes < 2:
-        raise ValueError(f"num_classes must be 2 or more, got {num_classes}")
+    check_integer("num_classes", num_classes, 2)
     if not 1 / num_classes < confidence < 1:
         raise ValueError(
             f"confidence must lie above 1/{num_classes} (which says nothing) and below 1 (which "
@@ -53,20 +60,16 @@ def unary_from_labels(
         )
     labels = labels.long()
     unsure = labels == ignore_index if ignore_index is not None else labels < labels
-    _check_labels(labels[~unsure], num_classes, ignore_index)
-    classes = torch.arange(num_classes, device=labels.device)[:, None, None]
-    other = -math.log((1 - confidence) / (num_classes - 1))
-    unary = torch.where(labels.unsqueeze(-3) == classes, -math.log(confidence), other)
-    return torch.where(unsure.unsqueeze(-3), math.log(num_classes), unary)  # (..., C, H, W)
-
-
-def _check_labels(labels: Tensor, num_classes: int, ignore_index: int | None) -> None:
-    wrong = labels[(labels < 0) | (labels >= num_classes)].unique().tolist()
+    wrong = labels[~unsure & ((labels < 0) | (labels >= num_classes))].unique().tolist()
     if wrong:
         raise ValueError(
             f"labels must lie in 0..{num_classes - 1} or be ignore_index = {ignore_index}, "
             f"got {', '.join(map(str, wrong[:5]))}"
         )
+    classes = torch.arange(num_classes, device=labels.device)[:, None, None]
+    other = -math.log((1 - confidence) / (num_classes - 1))
+    unary = torch.where(labels.unsqueeze(-3) == classes, -math.log(confidence), other)
+    return torch.where(unsure.unsqueeze(-3), math.log(num_classes), unary)  # (..., C, H, W)
 
 
 def _shape(tensor: Tensor) -> str:

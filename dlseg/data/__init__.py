@@ -2,35 +2,66 @@
 
 A data set has `len`, and gives at each index an image, uint8 (H, W, 3) RGB, and its labels, uint8
 (H, W), in which 255 counts nowhere. Its attributes: `classes` (index = label), `num_classes`,
-`palette`, uint8 (256, 3), and `ignore_index`.
+`palette`, uint8 (256, 3), and `ignore_index`. `CLASSES` and `PALETTE` are those of the scenes.
 """
 
-from dlseg.data.cards import Card, card
 from dlseg.data.check import check_folder
-from dlseg.data.cityscapes import Cityscapes, to_ids, to_train_ids
-from dlseg.data.files import DataError, read_image, read_label, write_label
+from dlseg.data.cityscapes import CLASSES as CITYSCAPES_CLASSES
+from dlseg.data.cityscapes import Cityscapes, label_of, to_ids, to_train_ids
+from dlseg.data.download import VOC2012, Archive, extract, obtain
+from dlseg.data.files import DataError, Fault, read_image, read_label, write_image, write_label
 from dlseg.data.palette import CITYSCAPES_PALETTE, labels_from_colours, voc_palette
 from dlseg.data.registry import KINDS, data_names, kind_and_folder, open_data
-from dlseg.data.scenes import Scene, Scenes, draw_scene
+from dlseg.data.scenes import (
+    CLASSES,
+    IGNORE_INDEX,
+    PALETTE,
+    Card,
+    Clip,
+    Scene,
+    Scenes,
+    card,
+    cue_distance,
+    draw_scene,
+    found_by_radius,
+    letter_accuracy,
+)
 from dlseg.data.transforms import (
+    MEAN,
+    STD,
     ColourJitter,
     Compose,
     RandomCrop,
     RandomFlip,
     RandomScale,
+    resize,
     to_tensors,
 )
+from dlseg.data.voc import CLASSES as VOC_CLASSES
+from dlseg.data.voc import COUNTS as VOC_COUNTS
 from dlseg.data.voc import VOC
 
 __all__ = [
+    "CITYSCAPES_CLASSES",
     "CITYSCAPES_PALETTE",
+    "CLASSES",
+    "IGNORE_INDEX",
     "KINDS",
+    "MEAN",
+    "PALETTE",
+    "STD",
     "VOC",
+    "VOC2012",
+    "VOC_CLASSES",
+    "VOC_COUNTS",
+    "Archive",
     "Card",
     "Cityscapes",
+    "Clip",
     "ColourJitter",
     "Compose",
     "DataError",
+    "Fault",
     "RandomCrop",
     "RandomFlip",
     "RandomScale",
@@ -38,16 +69,24 @@ __all__ = [
     "Scenes",
     "card",
     "check_folder",
+    "cue_distance",
     "data_names",
     "draw_scene",
+    "extract",
+    "found_by_radius",
     "kind_and_folder",
+    "label_of",
     "labels_from_colours",
+    "letter_accuracy",
+    "obtain",
     "open_data",
     "read_image",
     "read_label",
+    "resize",
     "to_ids",
     "to_tensors",
     "to_train_ids",
     "voc_palette",
+    "write_image",
     "write_label",
 ]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dlseg.checks import check_choice
 from dlseg.data.files import DataError, Fault, Pair, remark_count
 from dlseg.data.palette import CITYSCAPES_PALETTE
 
@@ -63,8 +64,7 @@ class Cityscapes:
     ignore_index = VOID
 
     def __init__(self, root: str | Path, split: str = "train"):
-        if split not in COUNTS:
-            raise ValueError(f"split must be one of {', '.join(COUNTS)}, got {split!r}")
+        check_choice("split", split, COUNTS)
         self.palette = CITYSCAPES_PALETTE.copy()
         self.split = split
         folder = Path(root, "leftImg8bit", split)

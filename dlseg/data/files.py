@@ -175,8 +175,7 @@ def _check_form(path: Path, image: Image.Image, content: bytes) -> None:
     if image.mode not in ("P", "L"):
         problem = f"the mask is no image of class indices (Pillow's mode {image.mode})"
         remedy = (
-            "take the index PNG, or make it with dlseg.data.palette.labels_from_colours "
-            "and dlseg.data.files.write_label"
+            "take the index PNG, or make it with labels_from_colours and write_label (dlseg.data)"
         )
         raise DataError(Fault(path, problem, remedy))
     bits = content[24]  # of the header: signature 8, length 4, "IHDR" 4, width 4, height 4

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from dlseg.checks import check_rgb
+
 _CITYSCAPES = """
 128 64 128, 244 35 232, 70 70 70, 102 102 156, 190 153 153, 153 153 153, 250 170 30,
 220 220 0, 107 142 35, 152 251 152, 70 130 180, 220 20 60, 255 0 0, 0 0 142,
@@ -40,13 +42,12 @@ def labels_from_colours(image: np.ndarray, palette: np.ndarray) -> np.ndarray:
     Raises ValueError for an array of another kind or a colour that is not in the palette, as
     resizing or JPEG makes them.
     """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
-    wanted, known = _codes(image), _codes(palette)
+    check_rgb("image", image)
+    codes, known = _codes(image), _codes(palette)
     order = np.argsort(known, kind="stable")
-    last = np.searchsorted(known[order], wanted, side="right") - 1  # of the equal ones
+    last = np.searchsorted(known[order], codes, side="right") - 1  # of the equal ones
     labels = order[np.maximum(last, 0)].astype(np.uint8)
-    foreign = image[known[labels] != wanted]
+    foreign = image[known[labels] != codes]
     if foreign.size:
         raise ValueError(
             f"{len(foreign)} pixels have colours that are not in the palette, the first "

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
-from dlseg.checks import check_integer
+from dlseg.checks import check_integer, check_share
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,8 +94,7 @@ class RandomFlip:
     probability: float = 0.5
 
     def __post_init__(self):
-        if not 0 <= self.probability <= 1:
-            raise ValueError(f"probability must be in [0, 1], got {self.probability}")
+        check_share("probability", self.probability)
 
     def __call__(self, image, label, rng):
         check_pair(image, label)
@@ -118,8 +117,7 @@ class ColourJitter:
 
     def __post_init__(self):
         for name, value in vars(self).items():
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} must be in [0, 1], got {value}")
+            check_share(name, value)
 
     def __call__(self, image, label, rng):
         check_pair(image, label)

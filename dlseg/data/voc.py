@@ -13,7 +13,7 @@ SegmentationClassAug. SBD's own lists are others, 8498 and 2857 names, and overl
 
 SBD publishes its masks as files of Matlab. With SciPy, which dlseg does without, one is converted
 by `mask = scipy.io.loadmat(path)["GTcls"]["Segmentation"][0, 0]` and
-`dlseg.data.files.write_label(target, mask.astype("uint8"), voc_palette())`; the masks of train
+`dlseg.data.write_label(target, mask.astype("uint8"), voc_palette())`; the masks of train
 that SBD lacks are copied from SegmentationClass.
 """
 

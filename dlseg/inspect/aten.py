@@ -6,8 +6,7 @@ See `rules.py` for what a rule is.
 import torch
 
 from dlseg.inspect import rules
-from dlseg.inspect.layout import Layout, LostPositionsError, viewed
-from dlseg.inspect.rules import Call
+from dlseg.inspect.layout import Call, Layout, LostPositionsError, viewed
 
 # The result has the shape of a map, but none of its values.
 NO_DEPENDENCE = {
@@ -28,7 +27,7 @@ def follow(tracer, func, call: Call) -> Layout:
     rule = RULES.get(call.name)
     if rule is None and torch.Tag.pointwise in func.tags:
         rule = rules.pointwise
-    if rule is None and rules.collapsed(tracer, call):
+    if rule is None and tracer.collapsed(call):
         rule = rules.vector
     if rule is None:
         attention = "it multiplies maps with each other"
@@ -41,9 +40,9 @@ def _concat(tracer, call: Call) -> Layout:
     """Maps joined along channels."""
     axis = call.arguments["dim"] % call.result.dim()
     layouts = [tracer.layout(tensor) for tensor in call.tracked]
-    if any(rules.holds(tracer, layout, axis) for layout in layouts):
+    if any(tracer.holds(layout, axis) for layout in layouts):
         raise LostPositionsError("it joins maps side by side")
-    return rules.merge(tracer, "concat", layouts, call.result)
+    return tracer.merge("concat", layouts, call.result)
 
 
 def _stack(tracer, call: Call) -> Layout:
@@ -53,7 +52,7 @@ def _stack(tracer, call: Call) -> Layout:
         viewed(la, tracer.sizes(la), t.shape, (*t.shape[:axis], 1, *t.shape[axis:]))
         for t, la in ((tensor, tracer.layout(tensor)) for tensor in call.tracked)
     ]
-    return rules.merge(tracer, "stack", layouts, call.result)
+    return tracer.merge("stack", layouts, call.result)
 
 
 def _view(tracer, call: Call) -> Layout:
@@ -72,14 +71,14 @@ def _permute(tracer, call: Call) -> Layout:
     elif tensor.dim() > 1:
         first, second = (a.get(key, place) for place, key in enumerate(("dim0", "dim1")))
         order[first], order[second] = order[second], order[first]
-    return tracer.layout(tensor).permuted(order)
+    return tracer.layout(tensor).moved(order.index)
 
 
 def _split(tracer, call: Call) -> Layout:
     """Channels in groups."""
     tensor = call.tracked[0]
     axis, layout = call.arguments["dim"] % tensor.dim(), tracer.layout(tensor)
-    if rules.holds(tracer, layout, axis):
+    if tracer.holds(layout, axis):
         raise LostPositionsError("it splits a map into parts; slice it instead")
     return layout.without({axis}) if call.name == "unbind" else layout
 
@@ -88,7 +87,7 @@ def _along_axis(tracer, call: Call) -> Layout:
     """Sorting, cumulating, ... along channels moves no position."""
     tensor = call.tracked[0]
     axes = call.arguments["dims"] if "dims" in call.arguments else [call.arguments["dim"]]
-    if any(rules.holds(tracer, tracer.layout(tensor), axis % tensor.dim()) for axis in axes):
+    if any(tracer.holds(tracer.layout(tensor), axis % tensor.dim()) for axis in axes):
         raise LostPositionsError("it works along rows or columns")
     return tracer.layout(tensor)
 
@@ -101,7 +100,7 @@ def _index(tracer, call: Call) -> Layout:
     else:
         axes = [axis for axis, index in enumerate(a["indices"]) if index is not None]
     plain = call.result.dim() == call.tracked[0].dim() and len(axes) == len(call.tracked) == 1
-    if not plain or rules.holds(tracer, layout, axes[0]):
+    if not plain or tracer.holds(layout, axes[0]):
         raise LostPositionsError("it picks positions by index; slice the map instead")
     return layout
 

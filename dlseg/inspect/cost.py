@@ -13,7 +13,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
-from dlseg.inspect.probe import evaluating, input_shape, main_output
+from dlseg.inspect.probe import evaluating, input_shape
 from dlseg.inspect.receptive_field import receptive_field
 
 
@@ -37,18 +37,6 @@ class Cost:
     field: int | tuple[int, int] | None
 
 
-class _LastOutput(nn.Module):
-    """The model with one output: the last map of a backbone, else the main output."""
-
-    def __init__(self, model: nn.Module):
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor) -> Tensor:
-        output = self.model(x)
-        return output.last if hasattr(output, "last") else main_output(output)
-
-
 def cost(model: nn.Module, input_size) -> Cost:
     """Parameters, multiply-adds, memory and field of `model` for one image, in eval mode.
 
@@ -68,7 +56,7 @@ def cost(model: nn.Module, input_size) -> Cost:
         sum(parameter.numel() for parameter in model.parameters()),
         counter.get_total_flops() // 2,  # it counts a multiplication and an addition as two
         kept.bytes,
-        receptive_field(_LastOutput(model), shape).size,
+        receptive_field(model, shape).size,
     )
 
 

@@ -3,14 +3,30 @@
 The receptive-field tracer follows maps through `view`, `permute` and the like with these functions.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
 
+from torch import Tensor
+
+from dlseg.arithmetic import Merge
+
 Shape = tuple[int, ...]
+SAME = Merge("same")  # leaves an axis of the map as it is
 
 
 class LostPositionsError(ValueError):
     """An operation mixed, split or reordered positions so that they cannot be followed."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of an operator; tracked: those of its arguments, by name, that hold maps."""
+
+    name: str
+    arguments: dict
+    tracked: list[Tensor]
+    result: Tensor
 
 
 @dataclass(frozen=True)
@@ -34,32 +50,15 @@ class Layout:
     axes: tuple[int | None, int | None]
     merged: Merged | None = None
 
-    def shifted(self, count: int) -> "Layout":
-        """The same map where `count` axes were added in front, as broadcasting does."""
-        axes = tuple(None if axis is None else axis + count for axis in self.axes)
-        merged = self.merged and replace(self.merged, axis=self.merged.axis + count)
-        return Layout(self.node, axes, merged)
-
-    def permuted(self, order: list[int]) -> "Layout":
-        """The same map behind `permute(order)`."""
-        axes = tuple(None if axis is None else order.index(axis) for axis in self.axes)
-        merged = self.merged and replace(self.merged, axis=order.index(self.merged.axis))
+    def moved(self, to: Callable[[int], int | None]) -> "Layout":
+        """The same map where what lay along `axis` lies along `to(axis)`; None: it is gone."""
+        axes = tuple(None if axis is None else to(axis) for axis in self.axes)
+        merged = self.merged and replace(self.merged, axis=to(self.merged.axis))
         return Layout(self.node, axes, merged)
 
     def without(self, removed: set[int]) -> "Layout":
         """The same map once the axes `removed`, which hold one position at most, are gone."""
-
-        def move(axis: int | None) -> int | None:
-            return (
-                None if axis in removed or axis is None else axis - sum(r < axis for r in removed)
-            )
-
-        merged = self.merged and replace(self.merged, axis=move(self.merged.axis))
-        return Layout(self.node, tuple(move(axis) for axis in self.axes), merged)
-
-    def holds(self, axis: int) -> bool:
-        """Whether positions lie along `axis`."""
-        return axis in self.axes or (self.merged is not None and self.merged.axis == axis)
+        return self.moved(lambda a: None if a in removed else a - sum(r < a for r in removed))
 
 
 def viewed(layout: Layout, sizes: tuple[int, int], old: Shape, new: Shape) -> Layout:

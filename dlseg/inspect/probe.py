@@ -1,6 +1,6 @@
 """Calling a model to look at it: what to feed it, what to look at, and leaving no trace."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from torch import Tensor, nn
@@ -44,18 +44,18 @@ def input_shape(model: nn.Module, input_size) -> tuple[int, int, int]:
 
 
 def main_output(output) -> Tensor:
-    """The tensor that a model's output is about: itself, the entry "out", or the first tensor.
+    """The tensor that a model's output is about: itself, `last`, the entry "out", or the first one.
 
-    A dictionary without "out", a tuple or a list gives the first tensor found in it, depth first.
-    Raises ValueError where there is no tensor.
+    Of a backbone's maps it is the attribute `last`. A dictionary without "out", a tuple or a list
+    gives the first tensor in it, depth first. Raises ValueError where there is no tensor.
     """
-    found = _first_tensor(output)
-    if found is None:
+    tensor = _first_tensor(getattr(output, "last", output))
+    if tensor is None:
         raise ValueError(
             f"the model returned {type(output).__name__} with no tensor in it; "
             'return a tensor, a tuple of tensors, or a dictionary with an entry "out"'
         )
-    return found
+    return tensor
 
 
 def _first_tensor(output) -> Tensor | None:
@@ -64,8 +64,8 @@ def _first_tensor(output) -> Tensor | None:
     if isinstance(output, Mapping):
         output = [output["out"]] if "out" in output else list(output.values())
     if isinstance(output, (tuple, list)):
-        found = (_first_tensor(part) for part in output)
-        return next((part for part in found if part is not None), None)
+        tensors = (_first_tensor(part) for part in output)
+        return next((tensor for tensor in tensors if tensor is not None), None)
     return None
 
 
@@ -74,3 +74,9 @@ def _first_channels(model: nn.Module) -> int:
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
             return module.in_channels
     return 3
+
+
+def repeat(value: int | Sequence[int], count: int = 2) -> list[int]:
+    """A number for each axis, as PyTorch reads one number for all of them."""
+    values = [value] if isinstance(value, int) else list(value)
+    return values * count if len(values) == 1 else values

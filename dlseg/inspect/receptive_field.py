@@ -50,47 +50,20 @@ class FieldReport:
     layers: a `Row` for each operation that changes what is seen, in order; output: the row of the
     output; graphs: the two graphs; unaligned: a sentence for each place where branches that do
     not share their centres meet; problem: why the output has no single field, or "".
+    size, stride, padding, start, aligned, whole_image: of the output, as in its `Row`.
     `print` it for a table.
     """
 
     def __init__(self, graphs: tuple[Graph, Graph], descriptions: dict[str, str], output: str):
         self.graphs = graphs
         rows = {name: _row(graphs, name, kind) for name, kind in descriptions.items()}
-        self.output = rows[output]
+        self.output = end = rows[output]
+        self.size, self.stride, self.padding = end.size, end.stride, end.padding
+        self.start, self.aligned, self.whole_image = end.start, end.aligned, end.whole_image
         self.layers = tuple(row for name, row in rows.items() if name != "input")
-        found = [str(place) for graph in graphs for place in graph.misalignments]
-        self.unaligned = tuple(dict.fromkeys(found))
+        places = [str(place) for graph in graphs for place in graph.misalignments]
+        self.unaligned = tuple(dict.fromkeys(places))
         self.problem = next((p for p in (g.node(output).problem for g in graphs) if p), "")
-
-    @property
-    def size(self) -> int | tuple[int, int] | None:
-        """Pixels seen by one output unit, padding included; None where units differ."""
-        return self.output.size
-
-    @property
-    def stride(self) -> int | tuple[int, int] | None:
-        """Input pixels between the fields of neighbouring output units; 0: they see the same."""
-        return self.output.stride
-
-    @property
-    def padding(self) -> int | tuple[int, int] | None:
-        """Pixels by which the field of the first output unit begins before the image."""
-        return self.output.padding
-
-    @property
-    def start(self) -> float | tuple[float, float] | None:
-        """Centre of the field of the first output unit, in input pixels."""
-        return self.output.start
-
-    @property
-    def aligned(self) -> bool:
-        """Whether all branches before the output share their centres."""
-        return self.output.aligned
-
-    @property
-    def whole_image(self) -> bool:
-        """Whether every output unit sees the image from edge to edge."""
-        return self.output.whole_image
 
     def region(self, row: int, column: int) -> tuple:
         """((first row, last row), (first column, last column)) of what one output unit reads.
@@ -131,7 +104,7 @@ def receptive_field(model: nn.Module, input_size) -> FieldReport:
 
     input_size: an int for a square, (height, width) or (channels, height, width); channels not
     given are those of the model's first convolution. The output of a model that returns several
-    tensors is its entry "out", or else the first tensor (see `probe.main_output`).
+    tensors is a backbone's map `last`, the entry "out", or else the first tensor.
 
     Batch normalisation counts as in eval mode. Group, instance and layer normalisation over
     positions join the whole map, and so do global pooling and a linear layer on a flattened map.
@@ -166,17 +139,18 @@ def _row(graphs: tuple[Graph, Graph], name: str, operation: str) -> Row:
     nodes = [graph.node(name) for graph in graphs]
     fields = [node.field for node in nodes]
     known = None not in fields
+    numbers = {
+        number: _both(getattr(field, number) for field in fields) if known else None
+        for number in ("size", "stride", "padding", "start")
+    }
     return Row(
         name,
         operation,
-        _both(node.size for node in nodes),
-        _both(field.size for field in fields) if known else None,
-        _both(field.stride for field in fields) if known else None,
-        _both(field.padding for field in fields) if known else None,
-        _both(field.start for field in fields) if known else None,
-        _both(graph.extents(name) for graph in graphs),
-        known and all(field.aligned for field in fields),
-        all(graph.whole_image(name) for graph in graphs),
+        output_size=_both(node.size for node in nodes),
+        **numbers,
+        extents=_both(graph.extents(name) for graph in graphs),
+        aligned=known and all(field.aligned for field in fields),
+        whole_image=all(graph.whole_image(name) for graph in graphs),
     )
 
 

@@ -4,15 +4,13 @@ A rule takes the tracer and a call; it adds nodes to the tracer's graphs and ret
 the result. Operators are those of ATen, into which `torch.nn` dissolves; `aten.py` lists them.
 """
 
-from dataclasses import dataclass
 from fractions import Fraction
 
 from torch import Tensor
 
-from dlseg.arithmetic import AdaptivePool, Crop, Layer, Merge, Pad, Resize, Transposed, Whole
-from dlseg.inspect.layout import Layout, LostPositionsError
-
-SAME = Merge("same")  # leaves an axis of the map as it is
+from dlseg.arithmetic import AdaptivePool, Crop, Layer, Pad, Resize, Transposed, Whole
+from dlseg.inspect.layout import SAME, Call, Layout, LostPositionsError
+from dlseg.inspect.probe import repeat
 
 RESIZES = {
     "bilinear2d": "bilinear",
@@ -34,14 +32,22 @@ MATRICES = {
 }
 
 
-@dataclass(frozen=True)
-class Call:
-    """One call of an operator; tracked: those of its arguments, by name, that hold maps."""
+# Rules for positions as they are
 
-    name: str
-    arguments: dict
-    tracked: list[Tensor]
-    result: Tensor
+
+def pointwise(tracer, call: Call) -> Layout:
+    """Maps of one shape, or broadcast to it, meet position by position."""
+    layouts = []
+    for tensor in call.tracked:
+        new = call.result.dim() - tensor.dim()  # axes that broadcasting adds in front
+        layouts.append(tracer.layout(tensor).moved(lambda axis, new=new: axis + new))
+    return tracer.merge({"mul": "multiply"}.get(call.name, call.name), layouts, call.result)
+
+
+def vector(tracer, call: Call) -> Layout:
+    """Behind global pooling there is one position, and no way to mix it with others."""
+    layouts = [Layout(tracer.layout(tensor).node, (None, None)) for tensor in call.tracked]
+    return tracer.merge(call.name, layouts, call.result)
 
 
 # Rules for windows
@@ -53,10 +59,10 @@ def convolution(tracer, call: Call) -> Layout:
     if len(call.tracked) > 1 or call.tracked[0] is not a["input"]:
         raise LostPositionsError("its weights depend on the image")
     if len(a["stride"]) != 2:
-        if collapsed(tracer, call):
+        if tracer.collapsed(call):
             return vector(tracer, call)
         raise LostPositionsError("only convolutions along rows and columns are followed")
-    layout = last_axes(tracer, a["input"])
+    layout = tracer.last_axes(a["input"])
     numbers = list(
         zip(a["weight"].shape[2:], a["stride"], a["padding"], a["dilation"], strict=True)
     )
@@ -70,11 +76,11 @@ def convolution(tracer, call: Call) -> Layout:
 def pool(tracer, call: Call) -> Layout:
     """Pooling along the last axes of the tensor, of which rows and columns may be two."""
     a, tensor = call.arguments, call.tracked[0]
-    layout = real_axes(tracer, tensor)
+    layout = tracer.real_axes(tensor)
     count = int(call.name.split("d")[0][-1])
-    kernel = _repeat(a["kernel_size"], count)
-    stride = _repeat(a["stride"] or kernel, count)
-    padding, rate = _repeat(a["padding"], count), _repeat(a.get("dilation", 1), count)
+    kernel = repeat(a["kernel_size"], count)
+    stride = repeat(a["stride"] or kernel, count)
+    padding, rate = repeat(a["padding"], count), repeat(a.get("dilation", 1), count)
     layers = []
     for axis in layout.axes:
         place = axis - (tensor.dim() - count)
@@ -92,23 +98,23 @@ def pool(tracer, call: Call) -> Layout:
 
 def adaptive_pool(tracer, call: Call) -> Layout:
     """Pooling into a given number of bins."""
-    layout = last_axes(tracer, call.tracked[0])
+    layout = tracer.last_axes(call.tracked[0])
     bins = [AdaptivePool(units) for units in call.result.shape[-2:]]
-    return add_node(tracer, "adaptive pool", layout, bins)
+    return tracer.add("adaptive pool", layout, bins)
 
 
 def unpool(tracer, call: Call) -> Layout:
     """Each pixel goes to one unit of its window: which one depends on the image."""
-    values = last_axes(tracer, call.arguments["self"])
+    values = tracer.last_axes(call.arguments["self"])
     factors = []
     for size, units in zip(tracer.sizes(values), call.result.shape[-2:], strict=True):
         if units % size:
-            raise LostPositionsError(f"its windows cannot be told from sizes {size} and {units}")
+            raise LostPositionsError(f"its windows do not follow from sizes {size} and {units}")
         factors.append(units // size)
     layouts = [tracer.layout(tensor) for tensor in call.tracked]
-    together = merge(tracer, "unpool", layouts, call.arguments["self"])
+    together = tracer.merge("unpool", layouts, call.arguments["self"])
     operations = [Transposed(factor, factor) for factor in factors]
-    return add_node(tracer, "max unpool", together, operations)
+    return tracer.add("max unpool", together, operations)
 
 
 # Rules for what every position of the result sees of the whole map
@@ -119,9 +125,9 @@ def reduce(tracer, call: Call) -> Layout:
     a, tensor = call.arguments, call.tracked[0]
     if "other" in a:
         return pointwise(tracer, call)
-    given = a.get("dim", a.get("dims"))
-    given = [given] if isinstance(given, int) else given or range(tensor.dim())
-    reduced = {axis % max(1, tensor.dim()) for axis in given}
+    axes = a.get("dim", a.get("dims"))
+    axes = [axes] if isinstance(axes, int) else axes or range(tensor.dim())
+    reduced = {axis % max(1, tensor.dim()) for axis in axes}
     layout = mix(tracer, call.name, tracer.layout(tensor), reduced, keep=False)
     return layout if a.get("keepdim") else layout.without(reduced)
 
@@ -142,7 +148,7 @@ def batch_norm(tracer, call: Call) -> Layout:
 
 def whole_norm(tracer, call: Call) -> Layout:
     """Group and instance normalisation: statistics of the whole map enter each position."""
-    layout = last_axes(tracer, call.tracked[0])
+    layout = tracer.last_axes(call.tracked[0])
     return mix(tracer, "norm over positions", layout, set(layout.axes), keep=True)
 
 
@@ -155,7 +161,7 @@ def layer_norm(tracer, call: Call) -> Layout:
 
 def matmul(tracer, call: Call) -> Layout:
     """A matrix of weights contracts one axis; flattened maps are contracted whole."""
-    if collapsed(tracer, call):
+    if tracer.collapsed(call):
         return vector(tracer, call)
     left, right = (call.arguments[key] for key in MATRICES[call.name])
     if len(call.tracked) > 1 or not any(call.tracked[0] is matrix for matrix in (left, right)):
@@ -163,9 +169,9 @@ def matmul(tracer, call: Call) -> Layout:
     tensor = call.tracked[0]
     axis = tensor.dim() - (1 if tensor is left else min(2, tensor.dim()))
     layout = tracer.layout(tensor)
-    if holds(tracer, layout, axis) and not layout.merged:
+    if tracer.holds(layout, axis) and not layout.merged:
         operations = [Whole(call.result.shape[axis]) if a == axis else SAME for a in layout.axes]
-        return add_node(tracer, "linear", layout, operations)
+        return tracer.add("linear", layout, operations)
     return mix(tracer, "linear", layout, {axis}, keep=False)
 
 
@@ -174,14 +180,12 @@ def mix(tracer, kind: str, layout: Layout, mixed: set[int], keep: bool) -> Layou
     sizes = tracer.sizes(layout)
     if layout.merged and layout.merged.axis in mixed:
         operations = [Whole(size if keep else 1) for size in sizes]
-        return add_node(
-            tracer, kind, layout if keep else Layout(layout.node, (None, None)), operations
-        )
+        return tracer.add(kind, layout if keep else Layout(layout.node, (None, None)), operations)
     operations = [
         Whole(size if keep else 1) if axis in mixed and size > 1 else SAME
         for axis, size in zip(layout.axes, sizes, strict=True)
     ]
-    return layout if operations == [SAME, SAME] else add_node(tracer, kind, layout, operations)
+    return tracer.add(kind, layout, operations)
 
 
 # Rules for resampling, cropping and padding
@@ -189,7 +193,7 @@ def mix(tracer, kind: str, layout: Layout, mixed: set[int], keep: bool) -> Layou
 
 def resize(tracer, call: Call) -> Layout:
     """Interpolation, by size or by a factor that PyTorch then uses as it is."""
-    a, layout = call.arguments, last_axes(tracer, call.tracked[0])
+    a, layout = call.arguments, tracer.last_axes(call.tracked[0])
     mode = next(mode for key, mode in RESIZES.items() if key in call.name)
     scales = a["scale_factors"] if "scale_factors" in a else (a["scales_h"], a["scales_w"])
     operations = []
@@ -199,12 +203,12 @@ def resize(tracer, call: Call) -> Layout:
         step = 1 / Fraction(scale).limit_denominator(10**6) if scale else Fraction(size, units)
         step = None if step == Fraction(size, units) else step
         operations.append(Resize(units, mode, a.get("align_corners", False), step))
-    return add_node(tracer, f"{mode} resize", layout, operations)
+    return tracer.add(f"{mode} resize", layout, operations)
 
 
 def pad(tracer, call: Call) -> Layout:
     """Padding of any mode; that of channels is no padding of the map."""
-    a, layout = call.arguments, real_axes(tracer, call.tracked[0])
+    a, layout = call.arguments, tracer.real_axes(call.tracked[0])
     listed = a["pad"] if "pad" in a else a["padding"]
     mode = next(mode for key, mode in PADS.items() if key in call.name)
     operations = []
@@ -212,11 +216,7 @@ def pad(tracer, call: Call) -> Layout:
         place = 2 * (call.result.dim() - 1 - axis)  # the list begins with the last axis
         ends = listed[place : place + 2] or (0, 0)
         operations.append(Pad(*ends, mode) if any(ends) else SAME)
-    return (
-        layout
-        if operations == [SAME, SAME]
-        else add_node(tracer, f"{mode} pad", layout, operations)
-    )
+    return tracer.add(f"{mode} pad", layout, operations)
 
 
 def slice_(tracer, call: Call) -> Layout:
@@ -240,37 +240,28 @@ def select(tracer, call: Call) -> Layout:
 def crop_axis(tracer, tensor: Tensor, axis: int, crop: Crop) -> Layout:
     """Crop the map, where the axis is one of its rows or columns."""
     layout = tracer.layout(tensor)
-    if not holds(tracer, layout, axis):
+    if not tracer.holds(layout, axis):
         return layout
     if layout.merged:
         raise LostPositionsError("it takes a part of a flattened map")
-    return add_node(tracer, "crop", layout, [crop if a == axis else SAME for a in layout.axes])
+    return tracer.add("crop", layout, [crop if a == axis else SAME for a in layout.axes])
 
 
 def pixel_shuffle(tracer, call: Call) -> Layout:
     """A factor-wide block of units reads one pixel."""
-    layout, factor = last_axes(tracer, call.tracked[0]), call.arguments["upscale_factor"]
+    layout, factor = tracer.last_axes(call.tracked[0]), call.arguments["upscale_factor"]
     units = [factor * size for size in tracer.sizes(layout)]
-    return add_node(tracer, "pixel shuffle", layout, [Resize(size, "nearest") for size in units])
+    return tracer.add("pixel shuffle", layout, [Resize(size, "nearest") for size in units])
 
 
 def pixel_unshuffle(tracer, call: Call) -> Layout:
     """A unit reads a factor-wide block of pixels."""
-    layout, factor = last_axes(tracer, call.tracked[0]), call.arguments["downscale_factor"]
-    return add_node(tracer, "pixel unshuffle", layout, [Layer(factor, factor)] * 2)
-
-
-# What the rules share
-
-
-def add_node(tracer, kind: str, layout: Layout, operations: list, sizes=(None, None)) -> Layout:
-    """A new node behind the map; the tensor keeps its axes."""
-    node = tracer.add(kind, [layout.node], operations, sizes)
-    return Layout(node, layout.axes, layout.merged)
+    layout, factor = tracer.last_axes(call.tracked[0]), call.arguments["downscale_factor"]
+    return tracer.add("pixel unshuffle", layout, [Layer(factor, factor)] * 2)
 
 
 def add_windows(tracer, kind: str, layout: Layout, windows: list, sizes=(None, None)) -> Layout:
-    """As `add_node`; the description shows kernel, stride and rate."""
+    """As `tracer.add`; the description shows kernel, stride and rate."""
     shown = [(w.kernel_size, w.stride, w.rate) if w is not SAME else (1, 1, 1) for w in windows]
     kernel, stride, rate = (
         str(rows) if rows == columns else f"{rows}x{columns}"
@@ -278,92 +269,4 @@ def add_windows(tracer, kind: str, layout: Layout, windows: list, sizes=(None, N
     )
     size = f"{kernel}x{kernel}" if "x" not in kernel else kernel
     extra = (f" /{stride}" if stride != "1" else "") + (f" rate {rate}" if rate != "1" else "")
-    return add_node(tracer, f"{kind} {size}{extra}", layout, windows, sizes)
-
-
-def collapsed(tracer, call: Call) -> bool:
-    """Whether no argument holds more than one position."""
-    return all(tracer.sizes(tracer.layout(tensor)) == (1, 1) for tensor in call.tracked)
-
-
-def holds(tracer, layout: Layout, axis: int) -> bool:
-    """Whether more than one position lies along an axis of the tensor."""
-    if layout.merged:
-        return layout.merged.axis == axis
-    return any(
-        a == axis and size > 1 for a, size in zip(layout.axes, tracer.sizes(layout), strict=True)
-    )
-
-
-def last_axes(tracer, tensor: Tensor) -> Layout:
-    """The layout of a tensor whose last two axes must be rows and columns."""
-    layout = real_axes(tracer, tensor)
-    if layout.axes != (tensor.dim() - 2, tensor.dim() - 1):
-        raise LostPositionsError("rows and columns are not the last two axes of its input")
-    return layout
-
-
-def real_axes(tracer, tensor: Tensor) -> Layout:
-    """The layout of a tensor, with axes of length 1 taken for single rows and columns."""
-    layout = tracer.layout(tensor)
-    if layout.merged:
-        raise LostPositionsError("rows and columns were merged into one axis before")
-    axes = tuple(
-        tensor.dim() - 2 + which if axis is None and tensor.shape[which - 2] == 1 else axis
-        for which, axis in enumerate(layout.axes)
-    )
-    if None in axes:
-        raise LostPositionsError("its input has no axes that are known to be rows and columns")
-    return Layout(layout.node, axes)
-
-
-def _repeat(value: list[int] | int, count: int) -> list[int]:
-    values = [value] if isinstance(value, int) else list(value)
-    return values * count if len(values) == 1 else values
-
-
-def merge(tracer, kind: str, layouts: list[Layout], result: Tensor) -> Layout:
-    """Maps that meet position by position; one map alone makes no node."""
-    axes = tuple(_common_axis(tracer, layouts, which) for which in (0, 1))
-    merged = {layout.merged for layout in layouts} - {None}
-    if len(merged) > 1 or (merged and axes != (None, None)):
-        raise LostPositionsError("its inputs hold rows and columns on different axes")
-    nodes = list(dict.fromkeys(layout.node for layout in layouts))
-    node = nodes[0] if len(nodes) == 1 else tracer.add(kind, nodes, (Merge(kind),) * 2)
-    return _expanded(tracer, result, Layout(node, axes, merged.pop() if merged else None))
-
-
-def _common_axis(tracer, layouts: list[Layout], which: int) -> int | None:
-    """The axis that holds the rows (which=0) or columns; a single row has no say."""
-    long = {la.axes[which] for la in layouts if tracer.sizes(la)[which] > 1 and not la.merged}
-    if len(long) > 1:
-        raise LostPositionsError("its inputs hold rows and columns on different axes")
-    short = {layout.axes[which] for layout in layouts}
-    return long.pop() if long else short.pop() if len(short) == 1 else None
-
-
-def _expanded(tracer, result: Tensor, layout: Layout) -> Layout:
-    """One position repeated, where a single row or column met a constant of more."""
-    sizes = tracer.sizes(layout)
-    wanted = [
-        size if axis is None else result.shape[axis]
-        for size, axis in zip(sizes, layout.axes, strict=True)
-    ]
-    if tuple(wanted) == sizes:
-        return layout
-    if any(size not in (1, want) for size, want in zip(sizes, wanted, strict=True)):
-        raise LostPositionsError("it repeats a map side by side")
-    return add_node(tracer, "expand", layout, [Resize(size, "nearest") for size in wanted])
-
-
-def pointwise(tracer, call: Call) -> Layout:
-    """Maps of one shape, or broadcast to it, meet position by position."""
-    dim = call.result.dim()
-    layouts = [tracer.layout(tensor).shifted(dim - tensor.dim()) for tensor in call.tracked]
-    return merge(tracer, {"mul": "multiply"}.get(call.name, call.name), layouts, call.result)
-
-
-def vector(tracer, call: Call) -> Layout:
-    """Behind global pooling there is one position, and no way to mix it with others."""
-    layouts = [Layout(tracer.layout(tensor).node, (None, None)) for tensor in call.tracked]
-    return merge(tracer, call.name, layouts, call.result)
+    return tracer.add(f"{kind} {size}{extra}", layout, windows, sizes)

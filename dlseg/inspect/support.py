@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dlseg.arithmetic.layer import Layer
+from dlseg.arithmetic import Layer
 from dlseg.checks import check_integer
-from dlseg.inspect.probe import evaluating, input_shape, main_output
+from dlseg.inspect.probe import evaluating, input_shape, main_output, repeat
 
 # Small enough that no ReLU6, sigmoid or hard swish saturates, however far residual sums grow.
 AMPLITUDE = 1e-6
@@ -160,19 +160,14 @@ class _OpenMaxPool(TorchDispatchMode):
 def _spread(gradient: Tensor, image: Tensor, kernel_size, stride, padding, rate) -> Tensor:
     """The transposed window: each unit's gradient goes to all its taps inside the image."""
     channels, height, width = image.shape[1:]
-    kernel = torch.ones(channels, 1, *_pair(kernel_size), dtype=gradient.dtype)
+    kernel = torch.ones(channels, 1, *repeat(kernel_size), dtype=gradient.dtype)
     spread = F.conv_transpose2d(
         gradient, kernel, stride=stride or kernel_size, dilation=rate, groups=channels
     )
-    top, left = _pair(padding)
+    top, left = repeat(padding)
     # Ceil mode reaches beyond the padded image, floor mode may fall short of it.
     bottom, right = (top + height - spread.shape[2], left + width - spread.shape[3])
     return F.pad(spread, (-left, right, -top, bottom))
-
-
-def _pair(value: list[int] | int) -> list[int]:
-    values = [value] if isinstance(value, int) else list(value)
-    return values * 2 if len(values) == 1 else values
 
 
 def _extent(touched: np.ndarray) -> tuple[int, int] | None:

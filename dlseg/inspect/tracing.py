@@ -1,6 +1,7 @@
 """Following every operation of a model from its image on: one graph for rows, one for columns."""
 
 import re
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -8,10 +9,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.module_tracker import ModuleTracker
 
-from dlseg.arithmetic import Graph
+from dlseg.arithmetic import Graph, Merge, Resize
 from dlseg.inspect.aten import NO_DEPENDENCE, follow
-from dlseg.inspect.layout import Layout, LostPositionsError
-from dlseg.inspect.rules import Call
+from dlseg.inspect.layout import SAME, Call, Layout, LostPositionsError
 
 
 class Tracer(TorchDispatchMode):
@@ -69,16 +69,85 @@ class Tracer(TorchDispatchMode):
         rows, columns = self.graphs
         return rows.size(layout.node), columns.size(layout.node)
 
-    def add(self, kind: str, sources: list[str], operations, sizes=(None, None)) -> str:
-        """Add a node to both graphs; returns its name, made of the module that is running.
+    def add(self, kind: str, layout: Layout, operations, sizes=(None, None), sources=()) -> Layout:
+        """A new node behind the map of `layout`, or behind `sources`; the tensor keeps its axes.
 
-        kind: describes it; operations, sizes: for rows and for columns, as for `Graph.add`.
+        None is made where both operations leave the map as it is.
+        kind: describes it, and names it with the module that is running; operations, sizes: for
+        rows and for columns, as for `Graph.add`.
         """
+        if all(operation is SAME for operation in operations):
+            return layout
         name = self._unused_name(kind)
         for graph, operation, size in zip(self.graphs, operations, sizes, strict=True):
-            graph.add(name, operation, *sources, size=size)
+            graph.add(name, operation, *(sources or [layout.node]), size=size)
         self.descriptions[name] = kind
-        return name
+        return replace(layout, node=name)
+
+    def merge(self, kind: str, layouts: list[Layout], result: Tensor) -> Layout:
+        """Maps that meet position by position; one map alone makes no node."""
+        axes = tuple(self._common_axis(layouts, which) for which in (0, 1))
+        merged = {layout.merged for layout in layouts} - {None}
+        if len(merged) > 1 or (merged and axes != (None, None)):
+            raise LostPositionsError("its inputs hold rows and columns on different axes")
+        nodes = list(dict.fromkeys(layout.node for layout in layouts))
+        layout = Layout(nodes[0], axes, merged.pop() if merged else None)
+        if len(nodes) > 1:
+            layout = self.add(kind, layout, (Merge(kind),) * 2, sources=nodes)
+        return self._expanded(result, layout)
+
+    def collapsed(self, call: Call) -> bool:
+        """Whether no argument holds more than one position."""
+        return all(self.sizes(self.layout(tensor)) == (1, 1) for tensor in call.tracked)
+
+    def holds(self, layout: Layout, axis: int) -> bool:
+        """Whether more than one position lies along an axis of the tensor."""
+        if layout.merged:
+            return layout.merged.axis == axis
+        return (axis, True) in [
+            (a, size > 1) for a, size in zip(layout.axes, self.sizes(layout), strict=True)
+        ]
+
+    def last_axes(self, tensor: Tensor) -> Layout:
+        """The layout of a tensor whose last two axes must be rows and columns."""
+        layout = self.real_axes(tensor)
+        if layout.axes != (tensor.dim() - 2, tensor.dim() - 1):
+            raise LostPositionsError("rows and columns are not the last two axes of its input")
+        return layout
+
+    def real_axes(self, tensor: Tensor) -> Layout:
+        """The layout of a tensor, with axes of length 1 taken for single rows and columns."""
+        layout = self.layout(tensor)
+        if layout.merged:
+            raise LostPositionsError("rows and columns were merged into one axis before")
+        axes = tuple(
+            tensor.dim() - 2 + which if axis is None and tensor.shape[which - 2] == 1 else axis
+            for which, axis in enumerate(layout.axes)
+        )
+        if None in axes:
+            raise LostPositionsError("its input has no axes that are known to be rows and columns")
+        return Layout(layout.node, axes)
+
+    def _common_axis(self, layouts: list[Layout], which: int) -> int | None:
+        """The axis that holds the rows (which=0) or columns; a single row has no say."""
+        long = {la.axes[which] for la in layouts if self.sizes(la)[which] > 1 and not la.merged}
+        if len(long) > 1:
+            raise LostPositionsError("its inputs hold rows and columns on different axes")
+        short = {layout.axes[which] for layout in layouts}
+        return long.pop() if long else short.pop() if len(short) == 1 else None
+
+    def _expanded(self, result: Tensor, layout: Layout) -> Layout:
+        """One position repeated, where a single row or column met a constant of more."""
+        sizes = self.sizes(layout)
+        larger = tuple(
+            size if axis is None else result.shape[axis]
+            for size, axis in zip(sizes, layout.axes, strict=True)
+        )
+        if larger == sizes:
+            return layout
+        if any(size not in (1, new) for size, new in zip(sizes, larger, strict=True)):
+            raise LostPositionsError("it repeats a map side by side")
+        return self.add("expand", layout, [Resize(size, "nearest") for size in larger])
 
     def _note(self, tensor: Tensor, layout: Layout) -> None:
         self._layouts[id(tensor)] = (tensor, layout)
@@ -120,8 +189,8 @@ def _run(func, args: tuple, kwargs: dict):
 
 def _identifier(kind: str) -> str:
     """The words of a description without its numbers: "max pool 3x3 /2" gives max_pool."""
-    words = re.split(r" \S*\d", kind, maxsplit=1)[0]
-    return words.replace(" ", "_").replace("-", "_")
+    plain = re.split(r" \S*\d", kind, maxsplit=1)[0]
+    return plain.replace(" ", "_").replace("-", "_")
 
 
 def _by_name(func, args: tuple, kwargs: dict) -> dict:

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, distributed
 
+from dlseg.checks import check_integer
+
 
 class ConfusionMatrix:
     """Counts of pixels by true and predicted class, and the metrics of FCN, section 5.
@@ -21,9 +23,7 @@ class ConfusionMatrix:
     """
 
     def __init__(self, num_classes: int, ignore_index: int = 255):
-        if num_classes < 1:
-            raise ValueError(f"num_classes must be at least 1, got {num_classes}")
-        self.num_classes = num_classes
+        self.num_classes = check_integer("num_classes", num_classes, 1)
         self.ignore_index = ignore_index
         self.matrix = torch.zeros(num_classes, num_classes, dtype=torch.int64)
 
@@ -106,10 +106,9 @@ class ConfusionMatrix:
     def _fault(self, labels: Tensor, predictions: Tensor) -> ValueError:
         """The error for values that are no class, which names up to five of them."""
         kept = labels != self.ignore_index
-        given = {"labels": labels[kept], "predictions": predictions[kept]}
         outside = {
             name: values[(values < 0) | (values >= self.num_classes)].unique().tolist()
-            for name, values in given.items()
+            for name, values in (("labels", labels[kept]), ("predictions", predictions[kept]))
         }
         name, wrong = next(item for item in outside.items() if item[1])
         more = " and more" if len(wrong) > 5 else ""

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dlseg.checks import check_choice
 from dlseg.metrics.confusion import ConfusionMatrix, check_shapes, integers
 
 SOURCES = ("void", "labels")
@@ -27,8 +28,7 @@ def boundary(labels: Tensor | np.ndarray, ignore_index: int = 255, source: str =
     Returns: bool tensor of that shape.
     Raises ValueError for another source.
     """
-    if source not in SOURCES:
-        raise ValueError(f"source must be one of {', '.join(SOURCES)}, got {source!r}")
+    check_choice("source", source, SOURCES)
     labels = integers(labels, "labels")
     void = labels == ignore_index
     if source == "void":
@@ -93,8 +93,7 @@ class TrimapCurve:
         source: str = "void",
     ):
         _check_widths(widths)
-        if source not in SOURCES:
-            raise ValueError(f"source must be one of {', '.join(SOURCES)}, got {source!r}")
+        check_choice("source", source, SOURCES)
         self.widths = sorted(int(width) for width in widths)
         self.source = source
         self.rings = [ConfusionMatrix(num_classes, ignore_index) for _ in widths]

@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from dlseg.arithmetic import (
     Layer,
     effective_kernel,
-    layers_for_field,
     output_size,
-    rate_for_field,
     same_padding,
     taps,
 )
@@ -65,29 +63,6 @@ def test_taps_are_the_pixels_that_torch_reads(kernel_size, stride, padding, rate
         assert torch.nonzero(lit[:, unit]).ravel().tolist() == layer.reads(unit, size)
 
 
-@given(st.integers(1, 200), st.integers(2, 7))
-def test_rate_for_field_is_the_smallest(field, kernel_size):
-    rate = rate_for_field(field, kernel_size)
-    assert effective_kernel(kernel_size, rate) >= field
-    assert rate == 1 or effective_kernel(kernel_size, rate - 1) < field
-
-
-@given(st.integers(1, 300), st.integers(2, 5), st.integers(1, 4), st.integers(1, 3))
-def test_layers_for_field_is_the_smallest(field, kernel_size, rate, growth):
-    def seen(count):
-        rates_of_layers = [rate * growth**number for number in range(count)]
-        return 1 + sum((kernel_size - 1) * r for r in rates_of_layers)
-
-    count = layers_for_field(field, kernel_size, rate, growth)
-    assert seen(count) >= field
-    assert count == 0 or seen(count - 1) < field
-
-
-def test_doubling_rates_need_far_fewer_layers():
-    assert layers_for_field(511) == 255
-    assert layers_for_field(511, growth=2) == 8
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -102,10 +77,6 @@ def test_doubling_rates_need_far_fewer_layers():
         ),
         (lambda: same_padding(2), "spans 2 pixels, an even number"),
         (lambda: same_padding(4, 3), "spans 10 pixels, an even number"),
-        (lambda: rate_for_field(0), "field must be an integer >= 1, got 0"),
-        (lambda: rate_for_field(5, 1), "a kernel of 1 tap sees one pixel at any rate, never 5"),
-        (lambda: layers_for_field(5, 1), "never 5; take kernel_size >= 2"),
-        (lambda: layers_for_field(5, 3, 0), "rate must be an integer >= 1, got 0"),
     ],
 )
 def test_bad_input_says_what_to_do(call, message):

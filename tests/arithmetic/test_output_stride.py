@@ -37,19 +37,32 @@ def test_xception_at_output_stride_8():
     ]
 
 
+def by_hand(strides, output_stride):
+    """(stride, rate before, rate behind) of each part, None where the strides do not fit."""
+    reached, rate, parts = 1, 1, []
+    for stride in strides:
+        dense = reached == output_stride
+        parts.append((1 if dense else stride, rate, rate * stride if dense else rate))
+        reached, rate = reached if dense else reached * stride, parts[-1][2]
+    return parts if reached == output_stride else None
+
+
 @given(st.lists(st.sampled_from([1, 2, 4]), max_size=9), st.sampled_from([8, 16, 32]))
-def test_agrees_with_the_conversion_of_a_stack(strides, output_stride):
-    """One layer that strides and one behind it for each part, converted layer by layer."""
+def test_stages_and_layers_by_hand(strides, output_stride):
+    """Parts planned, and one layer that strides and one behind it for each part converted."""
     layers = [layer for stride in strides for layer in (Layer(3, stride, 1), Layer(3, 1, 1))]
-    try:
-        dense = to_atrous(layers, output_stride)
-    except ValueError:
-        with pytest.raises(ValueError, match="must multiply to exactly output_stride"):
-            plan_stages(strides, output_stride)
+    expected = by_hand(strides, output_stride)
+    if expected is None:
+        for call in (plan_stages, to_atrous):
+            with pytest.raises(ValueError, match="must multiply to exactly output_stride"):
+                call(strides if call is plan_stages else layers, output_stride)
         return
     plans = plan_stages(strides, output_stride)
+    assert [(plan.stride, plan.first_rate, plan.rate) for plan in plans] == expected
+    dense = to_atrous(layers, output_stride)
     pairs = zip(dense[::2], dense[1::2], strict=True)
     assert plans == [StagePlan(first.stride, first.rate, last.rate) for first, last in pairs]
+    assert all(layer.padding == layer.rate for layer in dense)
     assert math.prod(plan.stride for plan in plans) == output_stride
     whole = plan_stages(strides, output_stride, "whole")
     assert whole == [StagePlan(plan.stride, plan.rate, plan.rate) for plan in plans]
@@ -61,7 +74,10 @@ def test_agrees_with_the_conversion_of_a_stack(strides, output_stride):
         (lambda: plan_stages(RESNET, 12), "^output_stride must be 8, 16 or 32, got 12$"),
         (lambda: plan_stages(RESNET, 4), "^output_stride must be 8, 16 or 32, got 4$"),
         (lambda: plan_stages(RESNET, "16"), "^output_stride must be 8, 16 or 32, got '16'$"),
-        (lambda: plan_stages(RESNET, 16, "last"), 'must be "previous" or "whole", got \'last\''),
+        (
+            lambda: plan_stages(RESNET, 16, "last"),
+            "one of previous, whole, got 'last'",
+        ),
         (lambda: plan_stages((2, 0), 8), "stride must be an integer >= 1, got 0"),
         (lambda: plan_stages((2, 2), 8), r"output_stride=8 .* got \[2, 2\]; choose another"),
         (lambda: plan_stages((4, 4), 8), r"output_stride=8 .* got \[4, 4\]; choose another"),

@@ -146,7 +146,7 @@ def test_labels_keep_their_numbers_and_unsure_pixels_get_one(files, scene):
         (("photo.png", "index.png", "--ignore", "300"), "--ignore must be 0 to 255 or none"),
         (("photo.png", "index.png", "--confidence", "0.5"), "confidence must lie above 1/2"),
         (("photo.png", "index.png", "--sxy", "-1"), "sxy must be above 0"),
-        (("photo.png", "index.png", "--iterations", "-1"), "iterations must be 0 or more"),
+        (("photo.png", "index.png", "--iterations", "-1"), "iterations must be an integer >= 0"),
         (("photo.png", "index.png", "--preset", "v4"), "--preset must be one of pydensecrf, "),
     ],
 )

@@ -78,8 +78,8 @@ def test_the_bound_of_trimming_holds_for_messages_and_for_one_iteration():
     assert 0 < bound <= 0.01  # so it is at every pixel
     for _ in range(10):
         message = updates.messages(whole.filters, whole.weights, whole.q)[0, :, 3:].amax(0)
-        for found, root in zip(message.tolist(), mu, strict=True):
-            assert 0 < found <= root
+        for measured, root in zip(message.tolist(), mu, strict=True):
+            assert 0 < measured <= root
         # One iteration from the same Q: the total variation at every pixel.
         short.q = whole.q[..., :3].contiguous()
         whole.step()
@@ -234,26 +234,26 @@ def test_any_feature_image_and_one_sigma_per_channel():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "text"),
     [
         ({"kernels": []}, "kernels must be a list of one or more Kernel"),
         ({"kernels": [(3, 13, 10)]}, "kernels must be a list of one or more Kernel"),
         ({"inputs": "scores"}, "inputs must be one of logits, probabilities, got 'scores'"),
         ({"method": "fast"}, "method must be one of lattice, bridged, exact, got 'fast'"),
-        ({"iterations": 2.5}, "iterations must be 0 or more"),
+        ({"iterations": 2.5}, "iterations must be an integer >= 0"),
         ({"trim": 1.0}, "trim must be at least 0 and below 1, got 1.0"),
         ({"normalization": "both"}, "normalization must be one of"),
     ],
 )
-def test_modules_that_cannot_be(arguments, words):
-    with pytest.raises(ValueError, match=words):
+def test_modules_that_cannot_be(arguments, text):
+    with pytest.raises(ValueError, match=text):
         DenseCRF(**{"kernels": KERNELS, **arguments})
 
 
 def test_probabilities_that_are_none_and_weights_of_other_classes():
     logits, image = random_case(classes=3)
     crf = DenseCRF(KERNELS, inputs="probabilities")
-    with pytest.raises(ValueError, match="for logits say inputs='logits'"):
+    with pytest.raises(ValueError, match="logits need a softmax first"):
         crf(logits, image)
     negative = logits.softmax(1)
     negative[0, 0, 0, 0] -= 0.6
@@ -269,7 +269,7 @@ def test_the_filters_of_a_batch_are_built_once(monkeypatch):
     logits, image = random_case(classes=3)
     built = []
     monkeypatch.setattr(
-        "dlseg.crf.dense.build_filter", lambda *given: built.append(1) or build_filter(*given)
+        "dlseg.crf.dense.build_filter", lambda *options: built.append(1) or build_filter(*options)
     )
     DenseCRF(KERNELS, 5)(logits, image)
     assert len(built) == 2

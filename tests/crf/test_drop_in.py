@@ -26,12 +26,12 @@ def by_hand(image, p, kernels, iterations=5, normalization="symmetric"):
 
 
 def test_defaults_are_those_of_the_example(example):
-    found = dense_crf(*example)
-    assert found.dtype == np.float32
-    assert found.shape == (3, *SIZE)
+    result = dense_crf(*example)
+    assert result.dtype == np.float32
+    assert result.shape == (3, *SIZE)
     expected = by_hand(*example, [smoothness(3, 3), appearance(80, 13, 10)])
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert (found.argmax(0) != example[1].argmax(0)).mean() > 0.01
+    np.testing.assert_allclose(result, expected, atol=1e-5)
+    assert (result.argmax(0) != example[1].argmax(0)).mean() > 0.01
 
 
 def test_every_name_reaches_its_place(example):
@@ -40,10 +40,10 @@ def test_every_name_reaches_its_place(example):
     kernels = [smoothness((2, 1), 2), appearance((20, 30), (9, 8, 7), 4)]
     expected = by_hand(*example, kernels, 3, "after")
     np.testing.assert_allclose(dense_crf(*example, **options, **others), expected, atol=1e-5)
-    found = dense_crf(*example, compat=None)
-    np.testing.assert_allclose(found, by_hand(*example, [smoothness()]), atol=1e-5)
-    found = dense_crf(*example, compat_gaussian=None)
-    np.testing.assert_allclose(found, by_hand(*example, [appearance()]), atol=1e-5)
+    result = dense_crf(*example, compat=None)
+    np.testing.assert_allclose(result, by_hand(*example, [smoothness()]), atol=1e-5)
+    result = dense_crf(*example, compat_gaussian=None)
+    np.testing.assert_allclose(result, by_hand(*example, [appearance()]), atol=1e-5)
 
 
 COMPATS = {
@@ -74,16 +74,16 @@ def test_the_same_as_pydensecrf(example, form, normalization):
     peer.addPairwiseBilateral((9, 4), (30, 20, 25), image, compat, normalization=kind)
     expected = np.array(peer.inference(5)).reshape(3, *SIZE)
     options = {"sxy": (9, 4), "srgb": (30, 20, 25), "sxy_gaussian": (2, 4)}
-    found = dense_crf(
+    result = dense_crf(
         image, p, 5, compat=compat, compat_gaussian=compat, normalization=normalization, **options
     )
-    assert np.abs(found - expected).mean() < (0.02 if normalization == "none" else 0.001)
+    assert np.abs(result - expected).mean() < (0.02 if normalization == "none" else 0.001)
     assert np.abs(p - expected).mean() > 0.06
-    assert (found.argmax(0) == expected.argmax(0)).mean() > 0.99
+    assert (result.argmax(0) == expected.argmax(0)).mean() > 0.99
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"image": np.zeros((3, 4, 5), np.uint8)}, r"image must be uint8 \(H, W, 3\)"),
         ({"image": np.zeros((4, 5, 3))}, "got float64"),
@@ -96,11 +96,11 @@ def test_the_same_as_pydensecrf(example, form, normalization):
         ({"sxy": -3}, "sxy must be above 0"),
     ],
 )
-def test_clear_errors(change, words):
-    given = {
+def test_clear_errors(change, message):
+    arguments = {
         "image": np.zeros((4, 5, 3), np.uint8),
         "probabilities": np.full((2, 4, 5), 0.5),
         **change,
     }
-    with pytest.raises(ValueError, match=words):
-        dense_crf(**given)
+    with pytest.raises(ValueError, match=message):
+        dense_crf(**arguments)

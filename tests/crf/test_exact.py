@@ -68,8 +68,8 @@ def loops(unary, image, kernels, iterations, self_term):
 def test_mean_field_is_algorithm_1(self_term):
     unary, image = random_case(size=(3, 3))
     kernels = [appearance(2, 80, 0.7), smoothness(1, 0.4)]
-    found = mean_field(unary, image, kernels, 4, "none", self_term)
-    torch.testing.assert_close(found, loops(unary, image, kernels, 4, self_term), **EXACT)
+    result = mean_field(unary, image, kernels, 4, "none", self_term)
+    torch.testing.assert_close(result, loops(unary, image, kernels, 4, self_term), **EXACT)
 
 
 def test_a_matrix_of_penalties_and_its_two_short_forms():
@@ -176,11 +176,11 @@ def test_gradients_of_the_oracle_and_of_attention():
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"normalization": "both"}, "normalization must be one of none, before, after, symmetric"),
-        ({"iterations": -1}, "iterations must be 0 or more"),
-        ({"iterations": 2.5}, "iterations must be 0 or more"),
+        ({"iterations": -1}, "iterations must be an integer >= 0"),
+        ({"iterations": 2.5}, "iterations must be an integer >= 0"),
         ({"unary": torch.zeros(3, 6, 7)}, "unary must be floats"),
         ({"unary": torch.zeros(1, 3, 6, 7, dtype=torch.long)}, "got torch.int64"),
         ({"unary": torch.zeros(1, 3, 6, 8)}, "same batch and size"),
@@ -190,8 +190,8 @@ def test_gradients_of_the_oracle_and_of_attention():
         ({"kernels": [Kernel(3, weight=[1, 2])]}, "weight has 2 classes, the unary has 3"),
     ],
 )
-def test_clear_errors(change, words):
+def test_clear_errors(change, message):
     unary, image = random_case()
-    given = {"unary": unary, "image": image, "kernels": [appearance()], **change}
-    with pytest.raises(ValueError, match=words):
-        mean_field(**given)
+    arguments = {"unary": unary, "image": image, "kernels": [appearance()], **change}
+    with pytest.raises(ValueError, match=message):
+        mean_field(**arguments)

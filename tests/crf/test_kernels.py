@@ -13,25 +13,25 @@ from tests.crf.toys import random_case
 
 def test_features_are_position_and_colour_over_their_sigmas():
     image = torch.tensor([[10, 20, 30], [40, 50, 60]], dtype=torch.uint8).expand(2, 3, 2, 3)
-    found = features(image, Kernel((2, 4), (1, 2, 5)))
-    assert found.shape == (2, 6, 5)
-    assert found.dtype == torch.float32
+    result = features(image, Kernel((2, 4), (1, 2, 5)))
+    assert result.shape == (2, 6, 5)
+    assert result.dtype == torch.float32
     # Pixel 5 is the last of the second row: x = 2, y = 1, colour 60.
-    torch.testing.assert_close(found[1, 5], torch.tensor([1, 0.25, 60, 30, 12]))
+    torch.testing.assert_close(result[1, 5], torch.tensor([1, 0.25, 60, 30, 12]))
     assert features(image, smoothness(3)).shape == (2, 6, 2)
     assert features(image, smoothness(3), torch.float64).dtype == torch.float64
 
 
 def test_a_feature_image_of_any_number_of_channels():
     depth = torch.rand(1, 1, 3, 4, dtype=torch.float64)
-    found = features(depth, Kernel(1, 0.5))
-    assert found.shape == (1, 12, 3)
-    assert found.dtype == torch.float64
-    torch.testing.assert_close(found[0, :, 2], depth.flatten() / 0.5)
+    result = features(depth, Kernel(1, 0.5))
+    assert result.shape == (1, 12, 3)
+    assert result.dtype == torch.float64
+    torch.testing.assert_close(result[0, :, 2], depth.flatten() / 0.5)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         ((-1,), "sxy must be above 0"),
         ((0,), "sxy must be above 0"),
@@ -47,24 +47,24 @@ def test_a_feature_image_of_any_number_of_channels():
         ((3, 4, []), "weight must be a number"),
     ],
 )
-def test_kernels_that_cannot_be(arguments, words):
-    with pytest.raises(ValueError, match=words):
+def test_kernels_that_cannot_be(arguments, message):
+    with pytest.raises(ValueError, match=message):
         Kernel(*arguments)
 
 
 @pytest.mark.parametrize(
-    ("given", "shape"),
+    ("weight", "shape"),
     [(2, ()), ([1, 2, 3], (3,)), (np.eye(2), (2, 2)), (torch.ones(4), (4,))],
 )
-def test_weights_of_three_forms(given, shape):
-    kernel = Kernel(3, weight=given)
+def test_weights_of_three_forms(weight, shape):
+    kernel = Kernel(3, weight=weight)
     assert kernel.weight_tensor().shape == shape
-    assert kernel == Kernel(3, weight=given)
-    assert hash(kernel) == hash(Kernel(3, weight=given))
+    assert kernel == Kernel(3, weight=weight)
+    assert hash(kernel) == hash(Kernel(3, weight=weight))
 
 
 @pytest.mark.parametrize(
-    ("image", "kernel", "words"),
+    ("image", "kernel", "message"),
     [
         (torch.zeros(3, 4, 4), appearance(), r"got \(3, 4, 4\); a single image needs"),
         (torch.zeros(1, 3, 0, 4), smoothness(), r"got \(1, 3, 0, 4\)"),
@@ -75,8 +75,8 @@ def test_weights_of_three_forms(given, shape):
         (torch.zeros(1, 2, 4, 4), Kernel(3, (1, 2, 3)), "srgb has 3 numbers, the image 2"),
     ],
 )
-def test_images_that_cannot_be(image, kernel, words):
-    with pytest.raises(ValueError, match=words):
+def test_images_that_cannot_be(image, kernel, message):
+    with pytest.raises(ValueError, match=message):
         features(image, kernel)
 
 
@@ -127,9 +127,9 @@ SHIPPED = {
 
 
 def test_presets_are_the_values_shipped():
-    found = {
+    result = {
         name: (smooth.sxy, smooth.weight, look.sxy, look.srgb, look.weight)
         for name, (smooth, look) in PRESETS.items()
     }
-    assert found == SHIPPED
+    assert result == SHIPPED
     assert all(smooth.srgb is None for smooth, _ in PRESETS.values())

@@ -66,8 +66,8 @@ def test_the_filter_is_nearly_the_gaussian(d):
     matrix = kernel_matrix(f[None])[0]
     root = matrix.sum(1, keepdim=True).rsqrt()
     exact = root * (matrix @ (root * values))
-    found = minimal.gaussian_filter(minimal.lattice(f, 1.0), values)
-    assert (found - exact).norm() < 0.06 * exact.norm()
+    result = minimal.gaussian_filter(minimal.lattice(f, 1.0), values)
+    assert (result - exact).norm() < 0.06 * exact.norm()
 
 
 def test_close_to_the_exact_crf_on_a_photograph():
@@ -75,9 +75,9 @@ def test_close_to_the_exact_crf_on_a_photograph():
     unary = -coarse_logits(image, 4).log_softmax(1)
     kernels = [Kernel(*kernel) for kernel in KERNELS]
     exact = mean_field(unary, image, kernels)[0]
-    found = minimal.lattice_mean_field(unary[0], image[0].permute(1, 2, 0), KERNELS)
-    torch.testing.assert_close(found.sum(0), torch.ones(48, 40))
-    agreement = (found.argmax(0) == exact.argmax(0)).double().mean()
+    result = minimal.lattice_mean_field(unary[0], image[0].permute(1, 2, 0), KERNELS)
+    torch.testing.assert_close(result.sum(0), torch.ones(48, 40))
+    agreement = (result.argmax(0) == exact.argmax(0)).double().mean()
     assert agreement >= 0.978  # what pydensecrf reaches on crops of this size
     assert (exact.argmax(0) != unary[0].argmin(0)).double().mean() > 2 * (1 - agreement)
 
@@ -85,8 +85,8 @@ def test_close_to_the_exact_crf_on_a_photograph():
 def test_no_weight_is_the_softmax_and_one_pixel_works():
     unary, image = random_case(size=(1, 1), dtype=torch.float32)
     kernels = [(3, None, 3.0), (80, 13, 0.0)]
-    found = minimal.lattice_mean_field(unary[0], image[0].permute(1, 2, 0), kernels[1:])
-    torch.testing.assert_close(found, (-unary[0]).softmax(0))
+    result = minimal.lattice_mean_field(unary[0], image[0].permute(1, 2, 0), kernels[1:])
+    torch.testing.assert_close(result, (-unary[0]).softmax(0))
     alone = minimal.lattice_mean_field(unary[0], image[0].permute(1, 2, 0), kernels)
     expected = mean_field(unary, image, [Kernel(*kernel) for kernel in kernels])
     torch.testing.assert_close(alone, expected[0])
@@ -104,7 +104,7 @@ def test_equals_pydensecrf(kernels):
     peer.addPairwiseGaussian(sxy=smooth, compat=w)
     peer.addPairwiseBilateral(sxy=sxy, srgb=srgb, rgbim=pixels.numpy(), compat=weight)
     expected = torch.from_numpy(np.array(peer.inference(10)).reshape(21, 120, 100))
-    found = minimal.lattice_mean_field(unary, pixels, kernels)
-    assert (found.argmax(0) == expected.argmax(0)).double().mean() >= 0.9999
-    assert (found - expected).abs().max() < 5e-4
-    assert (found - expected).abs().mean() < 1e-6
+    result = minimal.lattice_mean_field(unary, pixels, kernels)
+    assert (result.argmax(0) == expected.argmax(0)).double().mean() >= 0.9999
+    assert (result - expected).abs().max() < 5e-4
+    assert (result - expected).abs().mean() < 1e-6

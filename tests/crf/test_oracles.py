@@ -76,9 +76,11 @@ def test_every_normalisation(how, self_term):
     """Weak weights where nothing is normalised, whose messages add up over all pixels."""
     image = crop(30, 36)
     logits = coarse_logits(image, 4)
-    kernels = (smoothness(3, 0.02), appearance(20, 13, 0.02)) if how == "none" else (
-        smoothness(3, 3), appearance(20, 13, 3)
-    )  # fmt: skip
+    kernels = (
+        (smoothness(3, 0.02), appearance(20, 13, 0.02))
+        if how == "none"
+        else (smoothness(3, 3), appearance(20, 13, 3))
+    )
     options = {"normalization": how, "self_term": self_term}
     fast = refine(logits, image, kernels, **options)
     exact = mean_field(-logits, image, kernels, 10, how, self_term)
@@ -92,10 +94,10 @@ def test_random_images(method, seed):
     """White noise, whose messages any lattice blurs: pydensecrf's agrees on 93 to 97 % here."""
     energies, image = random_case(seed, 2, 4, (20, 21))
     expected = mean_field(energies, image, PRESETS["pydensecrf"])
-    found = refine(-energies, image, method=method, trim=0)
-    assert agreement(found, expected) > 0.92
+    result = refine(-energies, image, method=method, trim=0)
+    assert agreement(result, expected) > 0.92
     if method == "exact":
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
+        torch.testing.assert_close(result, expected, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("method", ["lattice", "exact"])
@@ -104,8 +106,8 @@ def test_weights_of_zero_and_no_iterations_are_the_softmax(method):
     expected = logits.softmax(1)
     kernels = (smoothness(3, 0), appearance(80, 13, 0))
     torch.testing.assert_close(refine(logits, crop(20, 30), kernels, method=method), expected)
-    found = refine(logits, crop(20, 30), iterations=0, method=method)
-    torch.testing.assert_close(found, expected)
+    result = refine(logits, crop(20, 30), iterations=0, method=method)
+    torch.testing.assert_close(result, expected)
 
 
 @pytest.mark.parametrize("method", ["lattice", "exact"])
@@ -113,9 +115,9 @@ def test_a_constant_image_knows_only_places(method):
     """The colours cancel, so the appearance kernel is one of the position alone."""
     image = torch.full((1, 3, 24, 25), 77, dtype=torch.uint8)
     logits = coarse_logits(crop(24, 25), 3)
-    found = refine(logits, image, [appearance(4, 13, 3)], method=method)
+    result = refine(logits, image, [appearance(4, 13, 3)], method=method)
     expected = mean_field(-logits, image, [smoothness(4, 3)])
-    assert agreement(found, expected) >= AGREEMENT
+    assert agreement(result, expected) >= AGREEMENT
     # Equal scores everywhere stay equal up to the borders of the image, and keep their order.
     flat = refine(torch.tensor([0.0, 0.3, -0.2]).reshape(1, 3, 1, 1).expand(1, 3, 24, 25), image)
     assert (flat.argsort(1) == torch.tensor([2, 0, 1]).reshape(1, 3, 1, 1)).all()
@@ -126,9 +128,9 @@ def test_permuted_labels_give_the_permuted_result(classes):
     image = crop(20, 24)
     logits = coarse_logits(image, classes)
     order = torch.randperm(classes, generator=torch.Generator().manual_seed(0))
-    found, plain = refine(logits[:, order], image), refine(logits, image)
+    result, plain = refine(logits[:, order], image), refine(logits, image)
     assert plain.shape == (1, classes, 20, 24)
-    torch.testing.assert_close(found, plain[:, order], rtol=0, atol=1e-4)
+    torch.testing.assert_close(result, plain[:, order], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("method", ["lattice", "exact"])
@@ -159,11 +161,11 @@ def test_images_of_a_pixel_a_row_a_column(method, size):
     energies, image = random_case(size=size)
     kernels = [smoothness(3, 1), appearance(8, 40, 1)]
     expected = mean_field(energies, image, kernels)
-    found = refine(-energies, image, kernels, method=method, trim=0)
-    assert found.shape == (1, 3, *size)
+    result = refine(-energies, image, kernels, method=method, trim=0)
+    assert result.shape == (1, 3, *size)
     # So few pixels lie far apart in a lattice whose cells are about as wide as the kernel.
     atol = 1e-9 if method == "exact" or size == (1, 1) else 0.15
-    torch.testing.assert_close(found, expected, rtol=0, atol=atol)
+    torch.testing.assert_close(result, expected, rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -173,11 +175,11 @@ def test_huge_logits_decide_and_stay_finite(sign, dtype):
     logits = torch.zeros(1, 3, 16, 16, dtype=dtype)
     logits[:, 1] = sign * 1e4
     for method in ("lattice", "exact"):
-        found = refine(logits, image, method=method)
-        assert found.isfinite().all()
+        result = refine(logits, image, method=method)
+        assert result.isfinite().all()
         chosen = torch.tensor([0.0, 1, 0] if sign > 0 else [0.5, 0, 0.5], dtype=dtype)
         expected = chosen.reshape(1, 3, 1, 1).expand(1, 3, 16, 16)
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+        torch.testing.assert_close(result, expected, rtol=0, atol=1e-4)
 
 
 def test_free_energy_hardly_rises_with_the_lattice():
@@ -200,7 +202,7 @@ def test_free_energy_hardly_rises_with_the_lattice():
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"logits": torch.full((1, 3, 8, 8), math.nan)}, "192 values that are NaN"),
         ({"logits": torch.zeros(1, 3, 8, 9)}, "upsample the scores bilinearly"),
@@ -210,19 +212,19 @@ def test_free_energy_hardly_rises_with_the_lattice():
         ({"image": torch.zeros(3, 8, 8, dtype=torch.uint8)}, "a single image needs"),
         ({"kernels": [Kernel(3, (1, 2))]}, "srgb has 2 numbers, the image 3"),
         ({"normalization": "row"}, "normalization must be one of"),
-        ({"iterations": -1}, "iterations must be 0 or more"),
+        ({"iterations": -1}, "iterations must be an integer >= 0"),
         ({"method": "fast"}, "method must be one of"),
         ({"inputs": "probabilities", "logits": torch.full((1, 3, 8, 8), 2.0)}, "probabilities"),
     ],
 )
-def test_clear_errors(change, words):
-    given = {
+def test_clear_errors(change, message):
+    arguments = {
         "logits": torch.zeros(1, 3, 8, 8),
         "image": torch.zeros(1, 3, 8, 8, dtype=torch.uint8),
         **change,
     }
-    with pytest.raises(ValueError, match=words):
-        refine(**given)
+    with pytest.raises(ValueError, match=message):
+        refine(**arguments)
 
 
 @pytest.mark.parametrize("name", SETTINGS)

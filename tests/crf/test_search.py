@@ -32,15 +32,15 @@ def test_ranges_of_the_papers():
 
 
 def test_one_round_is_the_grid_and_each_further_round_halves_the_steps():
-    found = search_kernels(bowl(7.3, 71, 5.8), rounds=1)
-    assert len(found.tries) == 6 * 6 * 8
-    assert (found.best.weight, found.best.sxy, found.best.srgb) == (7, 70, 6)
+    result = search_kernels(bowl(7.3, 71, 5.8), rounds=1)
+    assert len(result.tries) == 6 * 6 * 8
+    assert (result.best.weight, result.best.sxy, result.best.srgb) == (7, 70, 6)
     finer = search_kernels(bowl(7.3, 71, 5.8), rounds=4)
     best = finer.best
     assert abs(best.weight - 7.3) <= 1 / 16
     assert abs(best.sxy - 71) <= 10 / 16
     assert abs(best.srgb - 5.8) <= 1 / 16
-    assert best.score == max(one.score for one in finer.tries) > found.best.score
+    assert best.score == max(one.score for one in finer.tries) > result.best.score
     assert {one.round for one in finer.tries} == {1, 2, 3, 4}
     points = [(one.weight, one.sxy, one.srgb) for one in finer.tries]
     assert len(set(points)) == len(points)  # none is tried twice
@@ -50,17 +50,17 @@ def test_one_round_is_the_grid_and_each_further_round_halves_the_steps():
 
 
 def test_it_may_leave_the_grid_but_not_reach_zero():
-    found = search_kernels(bowl(-5, 120, 0.1), Ranges([1, 2], [100, 110], [1, 2]), rounds=3)
-    assert found.best.sxy > 110
-    assert 0 < found.best.weight < 1
-    assert 0 < found.best.srgb < 1
+    result = search_kernels(bowl(-5, 120, 0.1), Ranges([1, 2], [100, 110], [1, 2]), rounds=3)
+    assert result.best.sxy > 110
+    assert 0 < result.best.weight < 1
+    assert 0 < result.best.srgb < 1
 
 
 def test_a_single_value_stays_fixed_and_the_smoothness_kernel_is_given():
-    found = search_kernels(bowl(5, 50, 5), Ranges([4], [40, 60], [3]), 2, smooth=smoothness(1, 2))
-    assert {(one.weight, one.srgb) for one in found.tries} == {(4, 3)}
-    assert [one.sxy for one in found.tries] == [40, 60, 30, 50]
-    assert found.kernels[0] == smoothness(1, 2)
+    result = search_kernels(bowl(5, 50, 5), Ranges([4], [40, 60], [3]), 2, smooth=smoothness(1, 2))
+    assert {(one.weight, one.srgb) for one in result.tries} == {(4, 3)}
+    assert [one.sxy for one in result.tries] == [40, 60, 30, 50]
+    assert result.kernels[0] == smoothness(1, 2)
 
 
 def test_the_table_shows_the_best_first():
@@ -71,20 +71,20 @@ def test_the_table_shows_the_best_first():
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("values", "message"),
     [
         ({"weight": []}, "weight must be numbers rising from above 0"),
         ({"sxy": [50, 40]}, "sxy must be numbers rising"),
         ({"srgb": [0, 1]}, r"rising from above 0, got \[0, 1\]"),
     ],
 )
-def test_ranges_that_cannot_be(values, words):
-    with pytest.raises(ValueError, match=words):
+def test_ranges_that_cannot_be(values, message):
+    with pytest.raises(ValueError, match=message):
         Ranges(**{"weight": [1], "sxy": [1], "srgb": [1], **values})
 
 
 def test_rounds_and_scores_that_cannot_be():
-    with pytest.raises(ValueError, match="rounds must be 1 or more, got 0"):
+    with pytest.raises(ValueError, match="rounds must be an integer >= 1, got 0"):
         search_kernels(bowl(1, 1, 1), rounds=0)
     with pytest.raises(ValueError, match="the score is NaN at weight 5, sxy 50, srgb 3"):
         search_kernels(lambda kernels: math.nan)
@@ -124,10 +124,10 @@ def test_a_class_that_nothing_shows_is_left_out():
 
 def test_it_finds_kernels_that_help():
     score = iou_score(samples(), iterations=3)
-    found = search_kernels(score, Ranges([1, 10], [5, 50], [5, 13]), rounds=1)
-    plain = iou_score(samples(), iterations=0)(found.kernels)
-    assert found.best.score == pytest.approx(score(found.kernels))
-    assert found.best.score > plain
+    result = search_kernels(score, Ranges([1, 10], [5, 50], [5, 13]), rounds=1)
+    plain = iou_score(samples(), iterations=0)(result.kernels)
+    assert result.best.score == pytest.approx(score(result.kernels))
+    assert result.best.score > plain
 
 
 def test_the_bar_is_named_after_its_round(monkeypatch):

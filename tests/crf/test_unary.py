@@ -10,9 +10,9 @@ from dlseg.crf import unary_from_labels, unary_from_probabilities
 
 def test_minus_log_p_kept_finite():
     p = torch.tensor([[0.25, 1.0, 1e-9], [0.75, 0.0, 1 - 1e-9]])[:, None]  # (2, 1, 3)
-    found = unary_from_probabilities(p)
+    result = unary_from_probabilities(p)
     expected = torch.tensor([[math.log(4), 0, 5 * math.log(10)], [math.log(4 / 3), 11.512925, 0]])
-    torch.testing.assert_close(found[:, 0], expected)
+    torch.testing.assert_close(result[:, 0], expected)
     assert unary_from_probabilities(p.expand(5, 2, 1, 3), clip=0.5).shape == (5, 2, 1, 3)
     assert unary_from_probabilities(p, clip=0.5).max().item() == pytest.approx(math.log(2))
 
@@ -24,19 +24,19 @@ def test_the_softmax_of_a_network_is_accepted_in_any_precision(dtype):
 
 
 @pytest.mark.parametrize(
-    ("probabilities", "clip", "words"),
+    ("probabilities", "clip", "message"),
     [
         (torch.rand(3, 4), 1e-5, r"floats \(..., C, H, W\), got torch.float32 \(3, 4\)"),
         (torch.ones(1, 3, 4, dtype=torch.uint8), 1e-5, "got torch.uint8"),
-        (torch.full((2, 3, 4), 3.0), 1e-5, "for logits take the softmax first"),
-        (torch.full((2, 3, 4), -0.5), 1e-5, "must lie in 0..1"),
-        (torch.full((2, 3, 4), math.nan), 1e-5, "must lie in 0..1"),
+        (torch.full((2, 3, 4), 3.0), 1e-5, "logits need a softmax first"),
+        (torch.full((2, 3, 4), -0.5), 1e-5, "at least 0 and sum to 1"),
+        (torch.full((2, 3, 4), math.nan), 1e-5, "at least 0 and sum to 1"),
         (torch.rand(3, 4, 2).softmax(2), 1e-5, r"sum to 1 over axis -3 of \(3, 4, 2\)"),
         (torch.full((2, 3, 4), 0.5), 0, "clip must lie between 0 and 1, got 0"),
     ],
 )
-def test_what_is_no_probability(probabilities, clip, words):
-    with pytest.raises(ValueError, match=words):
+def test_what_is_no_probability(probabilities, clip, message):
+    with pytest.raises(ValueError, match=message):
         unary_from_probabilities(probabilities, clip)
 
 
@@ -58,11 +58,11 @@ def test_the_unsure_label_may_be_a_class_or_none():
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"labels": torch.zeros(3, 3)}, "labels must be integers"),
         ({"labels": torch.zeros(3, dtype=torch.long)}, "labels must be integers"),
-        ({"num_classes": 1}, "num_classes must be 2 or more"),
+        ({"num_classes": 1}, "num_classes must be an integer >= 2"),
         ({"confidence": 1.0}, "below 1 .which nothing can change., got 1.0"),
         ({"confidence": 0.25}, "above 1/4 .which says nothing."),
         ({"labels": torch.tensor([[0, 7], [9, 255]])}, "0..3 or be ignore_index = 255, got 7, 9"),
@@ -70,7 +70,7 @@ def test_the_unsure_label_may_be_a_class_or_none():
         ({"ignore_index": None}, "ignore_index = None, got 255"),
     ],
 )
-def test_what_is_no_label(change, words):
-    given = {"labels": torch.tensor([[0, 255]]), "num_classes": 4, "confidence": 0.7, **change}
-    with pytest.raises(ValueError, match=words):
-        unary_from_labels(**given)
+def test_what_is_no_label(change, message):
+    arguments = {"labels": torch.tensor([[0, 255]]), "num_classes": 4, "confidence": 0.7, **change}
+    with pytest.raises(ValueError, match=message):
+        unary_from_labels(**arguments)

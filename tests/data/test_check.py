@@ -37,9 +37,9 @@ def streets(tmp_path):
 def serious(root) -> dict[str, str]:
     """Problem of each faulty path, relative to root; a path with two faults fails the test."""
     faults = [fault for fault in check_folder(root) if fault.serious]
-    found = {str(fault.path.relative_to(root)): fault.problem for fault in faults}
-    assert len(found) == len(faults) and all(fault.remedy for fault in faults)
-    return found
+    result = {str(fault.path.relative_to(root)): fault.problem for fault in faults}
+    assert len(result) == len(faults) and all(fault.remedy for fault in faults)
+    return result
 
 
 def test_good_folders(folder, streets):
@@ -80,7 +80,7 @@ def test_all_faults_of_voc_at_once(folder):
     Image.fromarray(voc_palette()[random_labels(0, 20)]).save(masks / "2007_000032.png")
     Image.fromarray(random_labels(0, 21)).save(masks / "2007_000033.png")
     Image.fromarray(random_labels(0, 20).T.copy()).save(masks / "2007_000039.png")
-    found = serious(folder)
+    result = serious(folder)
     expected = {
         "ImageSets/Segmentation/trainval.txt": "there is no such list",
         "ImageSets/Segmentation/train.txt": "1 of its names are in val.txt too, the first 2007_0",
@@ -91,8 +91,8 @@ def test_all_faults_of_voc_at_once(folder):
         "SegmentationClass/2007_000033.png": "holds the labels 21 in 2 of 54 pixels",
         "SegmentationClass/2007_000039.png": "the mask has 9 x 6 pixels",
     }
-    assert found.keys() == expected.keys()
-    assert all(found[path].startswith(said) for path, said in expected.items())
+    assert result.keys() == expected.keys()
+    assert all(result[path].startswith(message) for path, message in expected.items())
 
 
 def test_each_file_is_told_once(folder):
@@ -104,8 +104,8 @@ def test_each_file_is_told_once(folder):
 def test_missing_folders_are_told_once(folder, streets):
     shutil.rmtree(folder / "JPEGImages")
     shutil.rmtree(streets / "gtFine" / "val")
-    found = serious(streets)
-    assert found == {
+    result = serious(streets)
+    assert result == {
         "VOCdevkit/VOC2012/JPEGImages": "there is no such folder, and 3 samples need it",
         "gtFine/val": "there is no such folder, and 1 samples need it",
     }

@@ -6,8 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from dlseg.data.clips import FASTEST, Clip, _place
-from dlseg.data.drawing import RING, WIRE, draw_scene
+from dlseg.data import Clip, draw_scene
+from dlseg.data.scenes.datasets import FASTEST, _place
+from dlseg.data.scenes.drawing import RING, WIRE
 
 
 def centres(label, classes):
@@ -48,14 +49,14 @@ def test_a_thing_goes_straight_ahead():
     for i in range(6):
         mover.paint(clip[i][0], label[i], i)
     places = np.array([np.argwhere(one)[0] for one in label])
-    wanted = places[0] + np.outer(range(6), mover.speed)
-    assert np.abs(places - wanted).max() <= 1
+    expected = places[0] + np.outer(range(6), mover.speed)
+    assert np.abs(places - expected).max() <= 1
     assert max(map(abs, mover.speed)) <= FASTEST
 
 
 def test_ways_turn_round_at_both_ends():
-    found = [_place(first, 4, 10).start for first in range(-8, 15)]
-    assert found == [4, 5, 6, 5, 4, 3, 2, 1, 0, 1, 2, 3, 4, 5, 6, 5, 4, 3, 2, 1, 0, 1, 2]
+    result = [_place(first, 4, 10).start for first in range(-8, 15)]
+    assert result == [4, 5, 6, 5, 4, 3, 2, 1, 0, 1, 2, 3, 4, 5, 6, 5, 4, 3, 2, 1, 0, 1, 2]
     assert _place(3.0, 10, 10) == slice(0, 10)
 
 
@@ -78,9 +79,9 @@ def test_the_same_pixels_on_every_machine():
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [({"count": 0}, "count"), ({"count": 1, "size": 12}, "size"), ({"count": 1, "seed": -1}, "se")],
 )
-def test_bad_arguments(words, said):
-    with pytest.raises(ValueError, match=f"{said}\\w* must be an integer >="):
-        Clip(**words)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=f"{message}\\w* must be an integer >="):
+        Clip(**arguments)

@@ -134,11 +134,11 @@ def test_archive_put_there_by_hand_is_used(server, tmp_path):
 def test_wrong_checksum_unpacks_nothing(server, tmp_path):
     archive = server.publish("a.tar", tar(entry("VOCdevkit/a")), "VOCdevkit")
     wrong = replace(archive, checksum=Checksum("md5", "0" * 32))
-    said = (
+    message = (
         r"cannot get a.tar: what .* is damaged; try again \(expected MD5 0{32}, got [0-9a-f]{32}\)"
     )
-    said += rf"\. To do it by hand, save {archive.url} as .*; its MD5 must be 0{{32}}$"
-    with pytest.raises(OSError, match=said):
+    message += rf"\. To do it by hand, save {archive.url} as .*; its MD5 must be 0{{32}}$"
+    with pytest.raises(OSError, match=message):
         obtain(wrong, tmp_path / "new")
     assert everything(tmp_path / "new") == []
 
@@ -169,7 +169,7 @@ def test_address_and_checksum_of_voc_are_those_of_torchvision():
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "digits", "said"),
+    ("algorithm", "digits", "message"),
     [
         ("md5", "", "8 to 32 lower-case hex digits, got '': copy the MD5 from where"),
         ("md5", "0" * 33, "8 to 32 lower-case hex digits"),
@@ -178,8 +178,8 @@ def test_address_and_checksum_of_voc_are_those_of_torchvision():
         ("crc32", "0" * 8, "algorithm must be one of md5, sha256, got 'crc32'"),
     ],
 )
-def test_checksum_must_be_one(algorithm, digits, said):
-    with pytest.raises(ValueError, match=said):
+def test_checksum_must_be_one(algorithm, digits, message):
+    with pytest.raises(ValueError, match=message):
         Checksum(algorithm, digits)
 
 

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from dlseg.data import Scenes
-from dlseg.data.drawing import DOTS, LAMP_A, LAMP_B, PLATE_A, PLATE_B, STRIPES
-from dlseg.data.scores import cue_distance, found_by_radius, letter_accuracy
+from dlseg.data import Scenes, cue_distance, found_by_radius, letter_accuracy
+from dlseg.data.scenes.drawing import DOTS, LAMP_A, LAMP_B, PLATE_A, PLATE_B, STRIPES
 
 SCENES = [Scenes(12, "test").scene(i) for i in range(12)]
 OTHER = {PLATE_A: PLATE_B, PLATE_B: PLATE_A, LAMP_A: LAMP_B, LAMP_B: LAMP_A}
@@ -13,14 +12,14 @@ OTHER = {PLATE_A: PLATE_B, PLATE_B: PLATE_A, LAMP_A: LAMP_B, LAMP_B: LAMP_A}
 
 def guesses(seed=0):
     """The truth, with a third of the letters and a quarter of the textures swapped."""
-    rng, found = np.random.default_rng(seed), []
+    rng, result = np.random.default_rng(seed), []
     for scene in SCENES:
         guess, luck = scene.label.copy(), rng.random(scene.label.shape)
         for label, other in OTHER.items():
             guess[(scene.label == label) & (luck < 1 / 3)] = other
         guess[np.isin(scene.label, (STRIPES, DOTS)) & (luck < 1 / 4)] = 0
-        found.append(guess)
-    return found
+        result.append(guess)
+    return result
 
 
 def by_hand(value_of, counts, predictions, edges):
@@ -46,20 +45,22 @@ def distance_of(thing, row, column):
 
 def test_letter_accuracy_against_a_loop():
     edges, predictions = [0, 5, 13, 22, 50, 90], guesses()
-    found = letter_accuracy(SCENES, predictions, edges)
-    wanted = by_hand(distance_of, lambda t, p: t in OTHER and p in (t, OTHER[t]),
-                     predictions, edges)  # fmt: skip
-    assert found == pytest.approx(wanted, nan_ok=True)
-    assert np.nanmin(found) > 0.5 and np.nanmax(found) < 0.8
+    result = letter_accuracy(SCENES, predictions, edges)
+    expected = by_hand(
+        distance_of, lambda t, p: t in OTHER and p in (t, OTHER[t]), predictions, edges
+    )
+    assert result == pytest.approx(expected, nan_ok=True)
+    assert np.nanmin(result) > 0.5 and np.nanmax(result) < 0.8
 
 
 def test_found_by_radius_against_a_loop():
     edges, predictions = [3, 6, 12, 31, 40], guesses(1)
-    found = found_by_radius(SCENES, predictions, edges)
-    wanted = by_hand(lambda thing, *_: thing.radius, lambda t, p: t in (STRIPES, DOTS),
-                     predictions, edges)  # fmt: skip
-    assert found == pytest.approx(wanted, nan_ok=True)
-    assert np.isnan(found[-1])
+    result = found_by_radius(SCENES, predictions, edges)
+    expected = by_hand(
+        lambda thing, *_: thing.radius, lambda t, p: t in (STRIPES, DOTS), predictions, edges
+    )
+    assert result == pytest.approx(expected, nan_ok=True)
+    assert np.isnan(result[-1])
 
 
 def test_the_truth_is_right_everywhere():

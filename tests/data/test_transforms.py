@@ -94,11 +94,11 @@ def test_image_and_label_agree_on_where_a_pixel_is(side, factor):
 def test_nearest_takes_the_pixel_that_holds_the_centre(old, new):
     label = np.arange(old, dtype=np.uint8)[None]
     image = np.zeros((1, old, 3), np.uint8)
-    wanted = (2 * np.arange(new) + 1) * old // (2 * new)  # floor((i + 1/2) old / new)
+    expected = (2 * np.arange(new) + 1) * old // (2 * new)  # floor((i + 1/2) old / new)
     ties = (2 * np.arange(new) + 1) * old % (2 * new) == 0  # a centre on an edge: either is right
-    found = resize(image, label, 1, new)[1][0].astype(int)
-    assert np.array_equal(found[~ties], wanted[~ties])
-    assert np.all((wanted - found)[ties] <= 1) and np.all((wanted - found)[ties] >= 0)
+    result = resize(image, label, 1, new)[1][0].astype(int)
+    assert np.array_equal(result[~ties], expected[~ties])
+    assert np.all((expected - result)[ties] <= 1) and np.all((expected - result)[ties] >= 0)
 
 
 def test_scale_covers_its_range_on_both_sides_alike():
@@ -122,15 +122,15 @@ def test_a_crop_is_a_part_of_the_picture_and_every_part_comes():
     places = set()
     for _ in range(200):
         part, mask = RandomCrop(4)(image, label, rng)
-        found = [
+        result = [
             (y, x)
             for y in range(4)
             for x in range(3)
             if np.array_equal(part, image[y : y + 4, x : x + 4])
             and np.array_equal(mask, label[y : y + 4, x : x + 4])
         ]
-        assert len(found) == 1
-        places.update(found)
+        assert len(result) == 1
+        places.update(result)
     assert len(places) == 4 * 3
 
 
@@ -223,8 +223,8 @@ def test_to_tensors():
     x, y = to_tensors(image, label)
     assert x.shape == (3, 4, 6) and x.dtype == torch.float32 and x.is_contiguous()
     assert y.shape == (4, 6) and y.dtype == torch.int64 and y[0, 0] == 255
-    wanted = (image[3, 5] / 255 - np.array(MEAN)) / np.array(STD)
-    assert np.allclose(x[:, 3, 5].numpy(), wanted, atol=1e-6)
+    expected = (image[3, 5] / 255 - np.array(MEAN)) / np.array(STD)
+    assert np.allclose(x[:, 3, 5].numpy(), expected, atol=1e-6)
     assert np.array_equal(y.numpy(), label)
     plain, _ = to_tensors(image, label, mean=np.zeros(3), std=np.ones(3))
     assert plain.dtype == torch.float32

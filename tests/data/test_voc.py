@@ -75,20 +75,20 @@ def test_lists_of_two_paths(folder):
 
 
 @pytest.mark.parametrize(
-    ("split", "said"),
+    ("split", "message"),
     [
         ("trainaug", "trainaug.txt: there is no such list; it is no part of VOC, see"),
         ("vall", "vall.txt: there is no such list; .* choose one of: train, trainval, val$"),
         ("test", "test.txt: the masks of test are not published; evaluate on val"),
     ],
 )
-def test_missing_list(folder, split, said):
-    with pytest.raises(DataError, match=said):
+def test_missing_list(folder, split, message):
+    with pytest.raises(DataError, match=message):
         VOC(folder, split)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "the list is empty; write one name a line"),
         (b"\n \n", "the list is empty"),
@@ -96,9 +96,9 @@ def test_missing_list(folder, split, said):
         (b"\xff\xfe\x00", "the list is no text"),
     ],
 )
-def test_faulty_list(folder, content, said):
+def test_faulty_list(folder, content, message):
     (folder / "ImageSets" / "Segmentation" / "val.txt").write_bytes(content)
-    with pytest.raises(DataError, match="val.txt: " + said):
+    with pytest.raises(DataError, match="val.txt: " + message):
         VOC(folder, "val")
 
 

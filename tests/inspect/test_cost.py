@@ -11,8 +11,7 @@ from dlseg.arithmetic import Layer
 from dlseg.backbones.features import Features
 from dlseg.backbones.resnet import ResNet
 from dlseg.backbones.vgg import STAGES, VGG16
-from dlseg.inspect import from_layers
-from dlseg.inspect.cost import Cost, cost
+from dlseg.inspect import Cost, cost, from_layers, receptive_field
 from tests.backbones.counting import without_weights
 from tests.peers import load_torchvision
 
@@ -39,9 +38,9 @@ def head(kind):
 @pytest.mark.parametrize(("kind", "depth"), SEGMENTATION)
 def test_backbone_of_torchvision_s_segmentation_networks(kind, depth):
     multiply_adds, parameters = SEGMENTATION[kind, depth]
-    found = cost(without_weights(ResNet, depth, 8), 513)
-    assert found.multiply_adds == multiply_adds - head(kind)[0]
-    assert found.parameters == parameters - head(kind)[1]
+    result = cost(without_weights(ResNet, depth, 8), 513)
+    assert result.multiply_adds == multiply_adds - head(kind)[0]
+    assert result.parameters == parameters - head(kind)[1]
 
 
 def paper_head(size):
@@ -61,20 +60,20 @@ def paper_head(size):
 )
 def test_deeplab_v3_as_others_built_it(depth, stem, place, billions):
     """513 x 513; numbers counted on independent implementations with the paper's head."""
-    found = [
+    result = [
         cost(without_weights(ResNet, depth, stride, stem, place), 513).multiply_adds
         + paper_head(size)
         for stride, size in ((16, 33), (8, 65))
     ]
-    assert tuple(round(number / 1e9, 2) for number in found) == billions
+    assert tuple(round(number / 1e9, 2) for number in result) == billions
 
 
 def test_deeplab_v2_of_kazuto():
     """kazuto1011/deeplab-pytorch: ResNet-101 of Caffe and four 3x3 convolutions, summed."""
-    found = cost(without_weights(ResNet, 101, 8, stride_on="1x1"), 513)
+    result = cost(without_weights(ResNet, 101, 8, stride_on="1x1"), 513)
     taps = 4 * 9 * 2048 * 21
-    assert found.parameters + taps + 4 * 21 == 44_048_532
-    assert round((found.multiply_adds + 65**2 * taps) / 1e9, 3) == 188.886
+    assert result.parameters + taps + 4 * 21 == 44_048_532
+    assert round((result.multiply_adds + 65**2 * taps) / 1e9, 3) == 188.886
 
 
 @pytest.mark.parametrize(
@@ -112,9 +111,9 @@ def test_vgg_by_hand(output_stride, sizes):
 
 @pytest.mark.parametrize("depth", [18, 50])
 def test_output_stride_costs_work_and_memory_but_no_parameters(depth):
-    found = [cost(without_weights(ResNet, depth, stride), 257) for stride in (32, 16, 8)]
-    assert len({(c.parameters, c.field) for c in found}) == 1
-    work, memory = [c.multiply_adds for c in found], [c.activation_bytes for c in found]
+    result = [cost(without_weights(ResNet, depth, stride), 257) for stride in (32, 16, 8)]
+    assert len({(c.parameters, c.field) for c in result}) == 1
+    work, memory = [c.multiply_adds for c in result], [c.activation_bytes for c in result]
     assert work == sorted(work) and len(set(work)) == 3
     assert memory == sorted(memory) and len(set(memory)) == 3
 
@@ -122,14 +121,17 @@ def test_output_stride_costs_work_and_memory_but_no_parameters(depth):
 def test_memory_by_hand():
     """Image, map of the convolution, map of the BN (kept by ReLU as its result), pool's places."""
     model = nn.Sequential(
-        nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
         nn.Conv2d(4, 5, 1),
-    )  # fmt: skip
+    )
     image, wide, narrow = 3 * 8 * 8 * 4, 4 * 8 * 8 * 4, 4 * 4 * 4 * 4
-    found = cost(model, 8)
-    assert found.activation_bytes == image + 2 * wide + narrow + 2 * narrow  # places are int64
-    assert found.multiply_adds == 27 * 4 * 64 + 4 * 5 * 16
-    assert found.parameters == 27 * 4 + 4 + 2 * 4 + 4 * 5 + 5
+    result = cost(model, 8)
+    assert result.activation_bytes == image + 2 * wide + narrow + 2 * narrow  # places are int64
+    assert result.multiply_adds == 27 * 4 * 64 + 4 * 5 * 16
+    assert result.parameters == 27 * 4 + 4 + 2 * 4 + 4 * 5 + 5
     assert cost(model.double(), 8).activation_bytes == 2 * (image + 2 * wide + narrow) + 2 * narrow
 
 
@@ -161,7 +163,7 @@ def test_field_is_that_of_the_last_map_and_of_the_main_output():
             low_level = self.first(x)
             return Features(low_level, self.second(low_level))
 
-    assert cost(Both(), 33).field == 3 + 2 * 4
+    assert cost(Both(), 33).field == receptive_field(Both(), 33).size == 3 + 2 * 4
     assert cost(nn.Conv2d(3, 4, (1, 5)), 16).field == (1, 5)
     assert cost(nn.Upsample(scale_factor=2, mode="bilinear"), 8).field is None
     assert cost(from_layers([Layer(3, 2, 1), Layer(3, rate=4)]), 33).field == 19
@@ -170,11 +172,11 @@ def test_field_is_that_of_the_last_map_and_of_the_main_output():
 def test_model_is_left_as_it_was():
     model = ResNet(18, num_classes=10)
     before = copy.deepcopy(model.state_dict())
-    found = cost(model, 33)
+    result = cost(model, 33)
     assert model.training and all(not parameter.is_meta for parameter in model.parameters())
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
-    assert found == cost(model.to("meta"), 33)
+    assert result == cost(model.to("meta"), 33)
 
 
 def test_bad_input_says_what_to_do():

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from dlseg.arithmetic import Layer, coverage_2d, field_closed_form, resnet, vgg16
-from dlseg.inspect.support import effective_field, from_layers, gradient_support
+from dlseg.inspect import effective_field, from_layers, gradient_support
 
 
 def extent(region):
@@ -60,10 +60,10 @@ def test_max_pooling_counts_all_of_its_window(pool):
         average = nn.Conv2d(2, 2, 2, 1, 1, dilation=3)
     conv = nn.Conv2d(2, 2, 3, padding=1)
     for unit in ((0, 0), (3, 4), (6, 6)):
-        found = gradient_support(nn.Sequential(conv, pool), 17, unit)
+        result = gradient_support(nn.Sequential(conv, pool), 17, unit)
         expected = gradient_support(nn.Sequential(conv, average), 17, unit)
-        assert found[:2] == expected[:2]
-        assert np.array_equal(found.mask, expected.mask)
+        assert result[:2] == expected[:2]
+        assert np.array_equal(result.mask, expected.mask)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dlseg.arithmetic import Layer
-from dlseg.inspect.receptive_field import receptive_field
-from dlseg.inspect.support import from_layers, gradient_support
+from dlseg.inspect import from_layers, gradient_support, receptive_field
 
 
 class Apply(nn.Module):

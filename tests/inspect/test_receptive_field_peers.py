@@ -6,8 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dlseg.arithmetic import PUBLISHED, field_closed_form, mobilenet_v2, resnet, vgg16
-from dlseg.inspect.receptive_field import receptive_field
-from dlseg.inspect.support import gradient_support
+from dlseg.inspect import gradient_support, receptive_field
 from tests.peers import load_torchvision
 
 torchvision = load_torchvision()

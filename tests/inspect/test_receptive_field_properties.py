@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dlseg.arithmetic import Layer, field_closed_form
-from dlseg.inspect.receptive_field import receptive_field
-from dlseg.inspect.support import from_layers, gradient_support
+from dlseg.inspect import from_layers, gradient_support, receptive_field
 
 SIZE = (2, 48, 40)
 

@@ -197,7 +197,7 @@ def test_scores_in_place_of_classes():
 
 
 def test_bad_numbers_of_classes():
-    with pytest.raises(ValueError, match="at least 1, got 0"):
+    with pytest.raises(ValueError, match="num_classes must be an integer >= 1, got 0"):
         ConfusionMatrix(0)
     with pytest.raises(ValueError, match="got 2 and 3 classes"):
         ConfusionMatrix(2).merge(ConfusionMatrix(3))

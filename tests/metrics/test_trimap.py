@@ -53,10 +53,10 @@ def test_bands_are_nested_and_hold_the_mask(mask, width):
 def test_band_is_a_disc_not_a_square():
     mask = torch.zeros(7, 7, dtype=torch.bool)
     mask[3, 3] = True
-    found = band(mask, 2)
-    assert found[3, 5] and found[1, 3]
-    assert found[4, 4] and not found[5, 5]  # 1.4 and 2.8 pixels away
-    assert int(found.sum()) == 13
+    result = band(mask, 2)
+    assert result[3, 5] and result[1, 3]
+    assert result[4, 4] and not result[5, 5]  # 1.4 and 2.8 pixels away
+    assert int(result.sum()) == 13
 
 
 def test_no_mask_no_band():

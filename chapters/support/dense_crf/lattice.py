@@ -8,8 +8,7 @@ import torch
 from dlseg.book import svg
 from dlseg.book.picture import Picture, from_svg
 from dlseg.book.style import BLUE, ORANGE, RED, SKY
-from dlseg.crf.fast.simplex import elevate
-from dlseg.crf.minimal import simplex
+from dlseg.crf import elevate, simplex
 
 STEPS = ("pixels", "splat", "blur 1", "blur 2", "blur 3", "slice")
 WORDS = {

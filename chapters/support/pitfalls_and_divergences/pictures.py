@@ -9,7 +9,7 @@ from dlseg.arithmetic import resnet
 from dlseg.book import svg
 from dlseg.book.picture import Picture, from_svg
 from dlseg.book.style import BLUE, FAINT, INK, ORANGE, RED, SKY
-from dlseg.data.scenes import PALETTE
+from dlseg.data import PALETTE
 from support.maps import panels, right_and_wrong
 
 LOUD, SILENT, CHOICE = "an error", "nothing complains", "a choice"

@@ -5,42 +5,30 @@ is built once and then applied in every iteration, to all labels at once.
 """
 
 from collections.abc import Callable
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from dlseg.checks import check_choice
 from dlseg.crf.exact import TINY, ExactFilter
 from dlseg.crf.fast.lattice import Lattice
 from dlseg.crf.fast.spatial import Grid
-from dlseg.crf.kernels import Kernel, check_image, check_normalization, features
+from dlseg.crf.kernels import NORMALIZATIONS, Kernel, check_image, features
 
 METHODS = ("lattice", "bridged", "exact")
-
-
-class Operator(Protocol):
-    """What `Lattice` and `Grid` have in common: K, for values (B, N, C)."""
-
-    def __call__(self, values: Tensor) -> Tensor: ...
-
-    def transpose(self, values: Tensor) -> Tensor: ...
-
-    def normalise(self) -> None: ...
-
-    def diagonal(self) -> Tensor: ...
 
 
 class Filter:
     """The normalised kernel: `filter(values)` and `filter.transpose(values)`, (B, N, C) each.
 
-    operator: K. ones: (B, N, 1). normalization: one of NORMALIZATIONS, see `dlseg.crf.kernels`.
+    operator: K, a `Lattice` or a `Grid`. ones: (B, N, 1). normalization: one of NORMALIZATIONS.
     self_term: False leaves out what a pixel sends to itself: the operator's own diagonal is
     subtracted (not the exact kernel's 1), so that no message becomes negative.
     Gradients of any order flow to the values, none to the image.
     """
 
-    def __init__(self, operator: Operator, ones: Tensor, normalization: str, self_term: bool):
-        check_normalization(normalization)
+    def __init__(self, operator: Lattice | Grid, ones: Tensor, normalization: str, self_term: bool):
+        check_choice("normalization", normalization, NORMALIZATIONS)
         self.operator = operator
         self.before = self.after = None  # factors of the values and of the messages, (B, N, 1)
         if normalization == "symmetric":
@@ -107,8 +95,7 @@ def build_filter(
     small, see `Lattice`. "exact" compares all pairs of pixels.
     Raises: ValueError for another method or normalization, or what `features` and `Lattice` refuse.
     """
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    check_choice("method", method, METHODS)
     check_image(image)
     if method == "exact":
         return ExactFilter(features(image, kernel, dtype), normalization, self_term)

@@ -13,11 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlseg.crf.fast.entries import check_features, merge, sorted_entries, where_true
-from dlseg.crf.fast.selfterm import lattice_diagonal
+from dlseg.crf.exact import TINY
 from dlseg.crf.fast.sparse import Rows, equal_rows
-
-TINY = 1e-20  # pydensecrf adds it to n before it divides
+from dlseg.crf.fast.vertices import (
+    axes,
+    check_features,
+    locate,
+    merge,
+    sorted_entries,
+    where_true,
+)
 
 
 class Lattice:
@@ -82,8 +87,29 @@ class Lattice:
         self.slice.weights.view(len(scale), -1).mul_(scale[:, None])
 
     def diagonal(self) -> Tensor:
-        """k(i, i), (B, N, 1)."""
-        return lattice_diagonal(self, self.features)
+        """k(i, i), (B, N, 1): what a pixel sends to itself through the matrix as it is now.
+
+        Pixel i reaches itself from vertex t of its simplex to vertex u, by a blur that moves along
+        some axes by one step up, or along all others by one step down: the two ends differ by
+        (1, ..., 1), which is the same vertex. Every step has a factor 1/2, and must lead to a
+        vertex that exists.
+        """
+        batch, pixels, d = self.features.shape
+        flat = self.features.permute(2, 0, 1).reshape(d, -1)
+        axis = axes(locate(flat)[1]).long()  # (d + 1, n), the axis of each step around the simplex
+        rank = torch.empty_like(axis)
+        rank.scatter_(0, axis, torch.arange(d + 1, device=axis.device)[:, None].expand_as(axis))
+        vertices = self.slice.indices.view(-1, d + 1)
+        weights = self.slice.weights.view(-1, d + 1)  # those of splat, but for the gain
+        total = weights.square().sum(1)  # to stay
+        for begin in range(d + 1):
+            for steps in range(1, d + 2):
+                for direction, first in ((1, rank - begin), (-1, begin - 1 - rank)):  # up, down
+                    moves = first.remainder(d + 1) < steps  # (d + 1, n)
+                    end = weights[:, (begin + direction * steps) % (d + 1)]
+                    reached = path_exists(self.blurs, vertices[:, begin], moves, direction)
+                    total += weights[:, begin] * end * reached / 2**steps
+        return (total * self.gain).view(batch, pixels, 1)
 
     def _filter(self, values: Tensor, blurs: Sequence[Rows]) -> Tensor:
         out = self.splat(values.reshape(-1, values.shape[-1]))  # (M + 1, C)
@@ -121,3 +147,15 @@ def bridge_keys(keys: Tensor, strides: Sequence[int], least: int = 3) -> Tensor:
     often = often.unique_consecutive()
     place = torch.searchsorted(keys, often).clamp_(max=len(keys) - 1)
     return often[keys.index_select(0, place) != often]
+
+
+def path_exists(blurs, vertex: Tensor, moves: Tensor, direction: int) -> Tensor:
+    """Whether the blur, axis after axis, can go from `vertex` along the axes of `moves`.
+
+    vertex: (n,). moves: (d + 1, n). direction: 1 up, -1 down. Returns: (n,).
+    """
+    missing = len(blurs[0].starts) - 2
+    for blur, move in zip(blurs, moves, strict=True):
+        neighbour = blur.indices.view(-1, 3)[:, direction]  # of itself, above, below
+        vertex = torch.where(move, neighbour.index_select(0, vertex), vertex)
+    return vertex < missing  # who once is at a missing vertex stays there

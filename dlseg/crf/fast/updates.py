@@ -134,14 +134,14 @@ def trimmed(probabilities: Tensor, strongest: Tensor, trim: float) -> Tensor:
     growth.scatter_(1, largest.argmax(1, keepdim=True), math.inf)  # somebody must speak
     order = largest.argsort(1)
     bound = (largest * growth).gather(1, order).cumsum(1)  # of the least probable labels together
-    found = torch.zeros_like(slope, dtype=torch.bool).scatter_(1, order, bound <= trim)
+    silent = torch.zeros_like(slope, dtype=torch.bool).scatter_(1, order, bound <= trim)
     possible = growth.isfinite()
-    if trim > 0 and not torch.equal(found, possible):
+    if trim > 0 and not torch.equal(silent, possible):
         # The largest P of the labels are at different pixels: look at the sum at each pixel.
         some = (growth * possible).nan_to_num().to(probabilities.dtype)  # (B, C)
         sums = torch.einsum("bchw,bc->bhw", probabilities, some).amax((1, 2))
-        found = torch.where((sums <= trim)[:, None], possible, found)
-    return found
+        silent = torch.where((sums <= trim)[:, None], possible, silent)
+    return silent
 
 
 def begin(

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from dlseg.backbones import check_image
 from dlseg.checks import check_integer
-from dlseg.crf.dense import DenseCRF
-from dlseg.crf.kernels import PRESETS, Kernel, compatibility
+from dlseg.crf import PRESETS, DenseCRF, Kernel, compatibility
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours in 0..1
 SMALLEST = 1e-30  # stands for a probability of 0, which has no logarithm

@@ -32,9 +32,9 @@ def test_normalised_is_the_raw_matrix_divided(name, how, self_term):
     expected = left[:, :, None] * raw * right[:, None, :]
     if not self_term:
         expected = expected - torch.diag_embed(expected.diagonal(dim1=1, dim2=2))
-    found = matrix_of(fast(name, how, self_term), 2, 42)
-    torch.testing.assert_close(found, expected)
-    assert found.min() > -1e-12  # no message is negative
+    result = matrix_of(fast(name, how, self_term), 2, 42)
+    torch.testing.assert_close(result, expected)
+    assert result.min() > -1e-12  # no message is negative
 
 
 @pytest.mark.parametrize(("name", "how", "self_term"), CASES)

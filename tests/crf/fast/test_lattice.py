@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from dlseg.crf.exact import kernel_matrix
-from dlseg.crf.fast import entries
+from dlseg.crf.fast import vertices
 from dlseg.crf.fast.lattice import Lattice, bridge_keys, neighbours
-from dlseg.crf.fast.simplex import axes, barycentric, elevate, locate
+from dlseg.crf.fast.vertices import axes, barycentric, elevate, locate
 
 DIMENSIONS = range(1, 9)
 
@@ -79,8 +79,8 @@ def test_near_the_exact_filter_where_pixels_are_dense(d):
     values = torch.stack([u.flatten(), (u > 0.5).double().flatten()], -1)[None]
     matrix, lattice = kernel_matrix(points), Lattice(points)
     expected = matrix @ values / matrix.sum(-1, keepdim=True)
-    found = lattice(values) / lattice(torch.ones_like(values[..., :1]))
-    assert (found - expected).norm() < 0.05 * expected.norm()
+    result = lattice(values) / lattice(torch.ones_like(values[..., :1]))
+    assert (result - expected).norm() < 0.05 * expected.norm()
 
 
 @pytest.mark.parametrize("bridges", [False, True])
@@ -139,8 +139,8 @@ def test_the_same_every_time_and_for_one_column_alone():
 def test_both_sorts_give_the_same_lattice(monkeypatch):
     points, values = cloud(2, 200, 5), cloud(2, 200, 3)
     packed = Lattice(points)
-    monkeypatch.setattr(entries, "KEY_BITS", 20)  # room for the key, not for the number too
-    monkeypatch.setattr(entries, "sort_packed", None)  # nobody may call it
+    monkeypatch.setattr(vertices, "KEY_BITS", 20)  # room for the key, not for the number too
+    monkeypatch.setattr(vertices, "sort_packed", None)  # nobody may call it
     plain = Lattice(points)
     assert torch.equal(packed.slice.indices, plain.slice.indices)
     torch.testing.assert_close(packed(values), plain(values))
@@ -178,7 +178,7 @@ def test_neighbours_against_a_search_by_hand():
 
 def test_bridges_are_missing_vertices_with_three_neighbours():
     lattice, bridged = (Lattice(cloud(1, 60, 3), bridges=bridges) for bridges in (False, True))
-    entered, _, strides = entries.sorted_entries(cloud(1, 60, 3), ["x", "y", "z"])
+    entered, _, strides = vertices.sorted_entries(cloud(1, 60, 3), ["x", "y", "z"])
     keys = entered.key.unique()
     present = set(keys.tolist())
     steps = [sign * stride for stride in strides for sign in (1, -1)]
@@ -208,7 +208,7 @@ def test_bridges_do_not_change_a_dense_lattice_much():
 
 
 @pytest.mark.parametrize(
-    ("points", "words"),
+    ("points", "text"),
     [
         (torch.zeros(5, 3), r"features must be \(B, N, d\) with d in 1..8, got \(5, 3\)"),
         (torch.zeros(1, 5, 9), r"d in 1..8, got \(1, 5, 9\)"),
@@ -218,8 +218,8 @@ def test_bridges_do_not_change_a_dense_lattice_much():
         (torch.tensor([[[0.0], [1e9]]]), r"run over 1e\+09 times .*; enlarge it"),
     ],
 )
-def test_clear_errors(points, words):
-    with pytest.raises(ValueError, match=words):
+def test_clear_errors(points, text):
+    with pytest.raises(ValueError, match=text):
         Lattice(points)
 
 

@@ -26,8 +26,8 @@ def test_messages_are_exact_up_to_a_third_of_a_percent(sigma):
     values = random_values(1, SIZE[0] * SIZE[1], 3)
     matrix = exact(SIZE, sigma)
     expected = matrix @ values
-    found = Grid(1, SIZE, sigma, torch.float64)(values)
-    assert (found - expected).norm() < 3e-3 * expected.norm()
+    result = Grid(1, SIZE, sigma, torch.float64)(values)
+    assert (result - expected).norm() < 3e-3 * expected.norm()
     n = matrix.sum(-1, keepdim=True).sqrt()
     grid = Grid(1, SIZE, sigma, torch.float64)
     grid.normalise()
@@ -38,8 +38,8 @@ def test_messages_are_exact_up_to_a_third_of_a_percent(sigma):
 def test_below_two_pixels_it_is_exact_up_to_the_tails():
     values = random_values(1, SIZE[0] * SIZE[1], 2)
     expected = exact(SIZE, (1.5, 1.0)) @ values
-    found = Grid(1, SIZE, (1.5, 1.0), torch.float64)(values)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)
+    result = Grid(1, SIZE, (1.5, 1.0), torch.float64)(values)
+    torch.testing.assert_close(result, expected, rtol=1e-4, atol=0)
 
 
 @pytest.mark.parametrize("normalised", [False, True])
@@ -64,8 +64,8 @@ def test_the_matrix_is_symmetric_positive_and_knows_its_diagonal(sigma, normalis
 def test_single_pixels_rows_and_columns(size):
     values = random_values(1, size[0] * size[1], 2)
     expected = exact(size, (3.0, 3.0)) @ values
-    found = Grid(1, size, (3.0, 3.0), torch.float64)(values)
-    assert (found - expected).norm() < 0.012 * expected.norm()
+    result = Grid(1, size, (3.0, 3.0), torch.float64)(values)
+    assert (result - expected).norm() < 0.012 * expected.norm()
 
 
 def test_a_batch_is_its_images_one_by_one():
@@ -80,8 +80,8 @@ def test_single_precision_and_many_channels():
     values = random_values(2, SIZE[0] * SIZE[1], 40)
     for sigma in ((1.0, 1.0), (3.0, 3.0)):
         expected = Grid(2, SIZE, sigma, torch.float64)(values)
-        found = Grid(2, SIZE, sigma, torch.float32)(values.float())
-        torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-4)
+        result = Grid(2, SIZE, sigma, torch.float32)(values.float())
+        torch.testing.assert_close(result.double(), expected, rtol=1e-5, atol=1e-4)
 
 
 def test_taps_reach_four_sigmas_or_the_end():

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dlseg.checks import check_integer
-from dlseg.data import shapes
-from dlseg.data.canvas import Canvas, Thing
-from dlseg.data.draws import Draws
+from dlseg.data.scenes import shapes
+from dlseg.data.scenes.canvas import Canvas, Draws, Thing
 
 VERSION = 1  # of the generator: another number, other pixels
 IGNORE_INDEX = 255
@@ -65,9 +64,9 @@ def draw_scene(seed: int, index: int, size: int = 96) -> Scene:
     seed, index: whole numbers in [0, 2**32). size: pixels of each side, 48 to 1024; larger scenes
     hold more things of the same sizes. Raises: ValueError if an argument is out of its range.
     """
-    seed = _whole("seed", seed, 0, 2**32 - 1)
-    index = _whole("index", index, 0, 2**32 - 1)
-    size = _whole("size", size, SMALLEST, LARGEST)
+    seed = check_integer("seed", seed, 0, 2**32 - 1)
+    index = check_integer("index", index, 0, 2**32 - 1)
+    size = check_integer("size", size, SMALLEST, LARGEST)
     draws = Draws(VERSION, seed, index, size)
     canvas = Canvas(size, draws)
     portions = max(1, round(size * size / 96**2))
@@ -81,12 +80,6 @@ def draw_scene(seed: int, index: int, size: int = 96) -> Scene:
         _paint_void(canvas, draws)
     _paint_solids(canvas, draws, portions)
     return _develop(canvas, draws)
-
-
-def _whole(name: str, value: int, least: int, most: int) -> int:
-    if check_integer(name, value, least) > most:
-        raise ValueError(f"{name} must be an integer <= {most}, got {value}")
-    return int(value)
 
 
 def _develop(canvas: Canvas, draws: Draws) -> Scene:
@@ -167,14 +160,14 @@ def _paint_void(canvas: Canvas, draws: Draws) -> None:
 def _paint_solids(canvas: Canvas, draws: Draws, portions: int) -> None:
     """Textures, plates and stars, the largest first while there is room."""
     largest = canvas.size / 3.2
-    wanted = []
+    solids = []
     for _ in range(portions):
         for _ in range(draws.integer(3, 5)):
-            wanted.append((draws.scale(3.5, min(30, largest)), draws.integer(STRIPES, DOTS)))
+            solids.append((draws.scale(3.5, min(30, largest)), draws.integer(STRIPES, DOTS)))
         for _ in range(2):
-            wanted.append((draws.scale(8, min(28, largest)), draws.integer(PLATE_A, PLATE_B)))
-        wanted.append((draws.scale(8, min(26, largest)), STAR))
-    for radius, label in sorted(wanted, reverse=True):
+            solids.append((draws.scale(8, min(28, largest)), draws.integer(PLATE_A, PLATE_B)))
+        solids.append((draws.scale(8, min(26, largest)), STAR))
+    for radius, label in sorted(solids, reverse=True):
         outline, corner = (shapes.star, 1.0)
         if label != STAR:
             outline, corner = OUTLINES[draws.integer(0, 2)]
