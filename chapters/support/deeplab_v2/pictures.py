@@ -10,7 +10,8 @@ from PIL import Image
 from dlseg.arithmetic import valid_tap_fractions
 from dlseg.book import svg
 from dlseg.book.picture import Picture, from_svg
-from dlseg.book.style import BLUE, FAINT, GREEN, INK, ORANGE, PAPER, PURPLE, RED, SKY
+from dlseg.book.style import BLUE, GREEN, INK, PAPER, PURPLE, RED
+from support.stages import BACKBONE, HEAD, IMAGE, RATE, Box, Branches, network_picture
 
 STRIDE = 8  # pixels from unit to unit, in all of DeepLab v2
 SIDE, MIDDLE = 513, 256  # of the image under the taps: pixels, and the one below the unit
@@ -35,7 +36,6 @@ PARTS = {
         ("layer4", 2048, "3, rate 4"),
     ),
 }
-COLUMN, LARGEST, BASE = 84, 72, 250  # of the network's picture
 PHOTO, NOSE = 512, (268, 224)  # side of the photograph, and column and row of its nose, pixels
 PANEL, GAP, FINE = 186, 12, 2  # of the faded photographs: side, space, and pixels that become one
 
@@ -177,7 +177,7 @@ def map_sides(backbone: str, side: int) -> list[int]:
     return [quarter, quarter] + 3 * [-(-quarter // 2)]
 
 
-def network_picture(
+def v2_picture(
     backbone: str = "ResNet-101", rates: Sequence[int] = (6, 12, 18, 24), side: int = 513
 ) -> Picture:
     """DeepLab v2 from the image to the logits: every map as a square, with its size.
@@ -186,64 +186,21 @@ def network_picture(
     """
     sides = map_sides(backbone, side)
     title = f"DeepLab v2 on {backbone}, image of {side} x {side} pixels, 21 classes"
-    units = sides[-1]
-    parts = [svg.text(10, 22, title, size=14), _square(10, side, side, ("image", 3, ""))]
-    for number, (part, width) in enumerate(zip(PARTS[backbone], sides, strict=True), start=1):
-        parts.append(_square(10 + number * COLUMN, width, side, part))
-    full = [_branch(backbone, rate, units, i, len(rates)) for i, rate in enumerate(rates)]
-    parts += [*full, _ending(units, side)]
-    trunk = ", ".join(f"{p[0]} {w}" for p, w in zip(PARTS[backbone], sides, strict=True))
-    listed = ", ".join(f"rate {rate} {_full(units, rate)}" for rate in rates)
+    units, boxes = sides[-1], [Box("image", side, ("3 maps",), IMAGE)]
+    for (name, channels, remark), width in zip(PARTS[backbone], sides, strict=True):
+        kind = RATE if "rate" in remark else BACKBONE
+        cut = remark == "pool stays" or kind == RATE  # in v2 each part with a rate lost its stride
+        boxes.append(Box(name, width, (f"{channels} maps", remark), kind, cut))
+    boxes += [
+        Box(name, width, ("21 maps",), HEAD)
+        for name, width in (("scores", units), ("logits", side))
+    ]
+    layers = "fc6 3x3, fc7, fc8" if backbone == "VGG-16" else "3x3 to classes"
+    full = {rate: f"{valid_tap_fractions(units, rate)[9]:.0%}" for rate in rates}
+    ways = [((f"rate {r}: {layers}", f"all nine taps: {full[r]}"), RATE) for r in rates]
+    trunk = ", ".join(f"{box.name} {box.side}" for box in boxes[1:-2])
+    listed = ", ".join(f"rate {rate} {share}" for rate, share in full.items())
     alt = f"{title}: {trunk}; branches side by side, and where all nine taps are on the map: "
     alt += f"{listed}; their sum {units} x {units}, stretched to {side} x {side}."
-    return from_svg(svg.document(944, BASE + 84, parts), alt)
-
-
-def _drawn(width: int, side: int) -> float:
-    """Side of a map's square: by the root, for at an eighth it would be too small to see."""
-    return LARGEST * (width / side) ** 0.5
-
-
-def _square(x: float, width: int, side: int, part: tuple[str, int, str]) -> str:
-    drawn, (name, channels, words) = _drawn(width, side), part
-    lines = (name, f"{width} x {width}", f"{channels} maps", words)
-    return svg.rect(x, BASE - drawn, drawn, drawn, fill=SKY, stroke=BLUE) + "".join(
-        svg.text(x, BASE + 20 + 17 * row, line, size=12) for row, line in enumerate(lines)
-    )
-
-
-def _full(units: int, rate: int) -> str:
-    return f"{valid_tap_fractions(units, rate)[9]:.0%}"
-
-
-def _branch(backbone: str, rate: int, units: int, number: int, count: int) -> str:
-    """One box between the last map and the sum, with lines to both."""
-    x, high = 540, 46
-    y = 60 + 54 * number + 27 * (4 - count)
-    layers = "fc6 3x3, fc7, fc8" if backbone == "VGG-16" else "3x3 to classes"
-    start, end = (10 + 5 * COLUMN + 27, BASE - 12), (743, 60 + 81 + high / 2)
-    return "".join([
-        svg.line(*start, x, y + high / 2, colour=FAINT, thick=1.5),
-        svg.line(x + 178, y + high / 2, *end, colour=FAINT, thick=1.5),
-        svg.rect(x, y, 178, high, fill=PAPER, stroke=COLOURS[number], thick=2),
-        svg.text(x + 8, y + 19, f"rate {rate}: {layers}", size=12),
-        svg.text(x + 8, y + 37, f"all nine taps: {_full(units, rate)}", size=12),
-    ])  # fmt: skip
-
-
-def _ending(units: int, side: int) -> str:
-    """The sum, the scores and the logits."""
-    x, y = 754, 60 + 81 + 23
-    small, large = _drawn(units, side), LARGEST
-    parts = [
-        svg.ring(x, y, 11, colour=INK, thick=2),
-        svg.text(x, y + 6, "+", size=18, anchor="middle"),
-        svg.line(x + 11, y, x + 30, y, thick=1.5),
-        svg.rect(x + 32, y - small / 2, small, small, fill=SKY, stroke=BLUE),
-        svg.rect(x + 106, y - large / 2, large, large, fill=ORANGE, stroke=INK),
-    ]
-    words = (("scores", units, 32), ("logits", side, 106))
-    for name, width, place in words:
-        for row, line in enumerate((name, f"{width} x {width}", "21 maps")):
-            parts.append(svg.text(x + place, y + 58 + 17 * row, line, size=12))
-    return "".join(parts)
+    branches = Branches(len(sides), ways, "+")
+    return network_picture(title, [boxes], alt, branches=branches, by_root=True)

@@ -6,7 +6,8 @@ import numpy as np
 
 from dlseg.book import svg
 from dlseg.book.picture import Picture, from_svg
-from dlseg.book.style import BLUE, INK, ORANGE, PAPER, SKY
+from dlseg.book.style import INK, PAPER
+from support.stages import BACKBONE, HEAD, IMAGE, Box, network_picture
 
 COLUMN, CELL = 190, 34
 
@@ -77,21 +78,15 @@ def confusion_picture(matrix: np.ndarray, classes: Sequence[str], alt: str) -> P
 def funnel(maps: Sequence[tuple[str, int, int]], alt: str) -> Picture:
     """A network from image to labels: one square per map, as large as the map.
 
-    maps: (name, channels, side in pixels), in the order in which they are computed. Squares of
-    maps smaller than the one before are blue, the others orange.
+    maps: (name, channels, side in pixels), in the order in which they are computed: the image,
+    those of the backbone, the scores, and these stretched.
     """
-    largest = max(side for _, _, side in maps)
-    step, height = 104, 92
-    parts = []
-    for number, (name, channels, side) in enumerate(maps):
-        drawn = max(4, height * side / largest)
-        x = 12 + number * step
-        grown = number and side > maps[number - 1][2]
-        parts.append(svg.rect(x, 12 + height - drawn, drawn, drawn, fill=ORANGE if grown else SKY,
-                              stroke=INK if grown else BLUE))  # fmt: skip
-        for row, words in enumerate((name, f"{side} x {side}", f"{channels} maps")):
-            parts.append(svg.text(x, height + 32 + 17 * row, words, size=12))
-    return from_svg(svg.document(24 + len(maps) * step, height + 78, parts), alt)
+    kinds = (IMAGE, *(BACKBONE for _ in maps[1:-2]), HEAD, HEAD)
+    boxes = [
+        Box(name, side, (f"{channels} maps",), kind)
+        for (name, channels, side), kind in zip(maps, kinds, strict=True)
+    ]
+    return network_picture("The coarse network", [boxes], alt)
 
 
 def _slanted(x: float, y: float, words: str) -> str:

@@ -47,9 +47,9 @@ def test_drawn_pools_are_those_of_the_backbone(output_stride):
 
 
 def test_without_holes_nothing_is_dense():
-    alt = drawing.network_picture("LargeFOV", 32, 321).alt
+    alt = drawing.v1_picture("LargeFOV", 32, 321).alt
     assert "fc6 3x3 at rate 3" in alt and "Changed by holes: nothing." in alt
-    assert "Changed by holes: pool5, fc6." in drawing.network_picture("7x7", 16, 321).alt
+    assert "Changed by holes: pool5, fc6." in drawing.v1_picture("7x7", 16, 321).alt
 
 
 @pytest.mark.parametrize("unit", drawing.UNITS)

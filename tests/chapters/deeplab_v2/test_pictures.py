@@ -15,9 +15,9 @@ from support.deeplab_v2.pictures import (
     disc_picture,
     hills_picture,
     map_sides,
-    network_picture,
     radius_between,
     tap_distances,
+    v2_picture,
 )
 
 NAMES = {"VGG-16": "vgg16", "ResNet-101": "resnet101"}
@@ -82,7 +82,7 @@ def test_hills_picture_tells_the_fields():
     assert picture.data.count(b"<image") == 3
 
 
-def test_network_picture_tells_sizes_and_taps():
-    words = network_picture("ResNet-101", (12, 24), 321).alt
+def test_network_tells_sizes_and_taps():
+    words = v2_picture("ResNet-101", (12, 24), 321).alt
     assert "layer4 41; " in words
     assert "rate 12 17%, rate 24 0%; their sum 41 x 41, stretched to 321 x 321" in words

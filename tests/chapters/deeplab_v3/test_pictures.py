@@ -10,12 +10,12 @@ from dlseg.layers import ASPP
 from dlseg.models import DeepLabV3, DeepLabV3Cascade
 from support.deeplab_v3.exercises import aspp_weights
 from support.deeplab_v3.pictures import (
-    branch_words,
+    branch_labels,
     cascade_picture,
     cascade_sizes,
     four_ways,
-    network_picture,
     reach_picture,
+    v3_picture,
 )
 from tests.backbones.counting import parameters, without_weights
 
@@ -49,15 +49,15 @@ def test_cascade_is_told_in_words():
 def test_drawn_network_is_the_real_one(output_stride, side):
     model = without_weights(lambda: DeepLabV3(ResNet(50, output_stride)))
     scores = model.scores(torch.empty(1, 3, side, side, device="meta"))
-    words = network_picture(output_stride, side).alt
+    words = v3_picture(output_stride, side).alt
     assert f"joined {scores.shape[2]} x {scores.shape[2]} x 1280" in words
-    branches = branch_words(output_stride, side)
+    branches = branch_labels(output_stride, side)
     for conv, told in zip(model.classifier[0].convs[1:4], branches[1:4], strict=True):
         assert told.startswith(f"3x3, rate {conv[0].dilation[0]}: ") and told in words
 
 
 def test_shares_in_the_branches_are_those_of_the_map():
-    assert [words.split()[-1] for words in branch_words(16, 513)[1:4]] == ["40%", "7%", "0%"]
+    assert [words.split()[-1] for words in branch_labels(16, 513)[1:4]] == ["40%", "7%", "0%"]
 
 
 @pytest.mark.parametrize(
