@@ -47,10 +47,6 @@ def _strided(x, w, r):
     return [sum(x[r * i + k] * w[k] for k in range(len(w))) for i in outputs]
 
 
-def _rateless(x, w, r):
-    return _atrous(x, w, 1)
-
-
 _signals = (
     ([0, 1, 4, 9, 16, 25, 36], [1, 2], 3),
     ([2, 7, 1, 8, 2, 8, 1, 8, 2], [1, 0, -1], 2),
@@ -69,7 +65,7 @@ atrous_loop = Exercise(
         _strided,
         "x[r i + k] moves the window by r: that is a stride. The rate multiplies the tap, x[i + r "
         "k].",
-        _rateless,
+        lambda x, w, r: _atrous(x, w, 1),
         "The rate is not used: tap k must read x[i + r k].",
     ),
 )

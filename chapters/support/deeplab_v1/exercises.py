@@ -138,12 +138,8 @@ joined = Exercise(
 )
 
 
-def _step(iteration: int, head: bool) -> float:
-    return 0.001 * 0.1 ** (iteration // 2000) * (10 if head else 1)
-
-
 learning_rate = Exercise(
-    solution=_step,
+    solution=lambda iteration, head: 0.001 * 0.1 ** (iteration // 2000) * (10 if head else 1),
     because="A tenth after each 2000 iterations, and the new classifier learns ten times faster.",
     cases=((0, False), (1999, True), (2000, False), (4500, True), (5999, False)),
     mistakes=in_pairs(

@@ -53,12 +53,8 @@ def _dot(k, q):
     return sum(a * b for a, b in zip(k, q, strict=True))
 
 
-def _updated(p, k, q, w):
-    return _sigmoid(_logit(p) + w * (2 * _dot(k, q) - sum(k)))
-
-
 mean_field_update = Exercise(
-    solution=_updated,
+    solution=lambda p, k, q, w: _sigmoid(_logit(p) + w * (2 * _dot(k, q) - sum(k))),
     because="The log-odds of the pixel, plus w times what is said for A, less what is said for B.",
     cases=(
         (0.3, (0.8, 0.5), (0.9, 0.6), 2.0),

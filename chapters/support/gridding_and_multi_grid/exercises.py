@@ -60,10 +60,6 @@ independent_maps = Exercise(
 )
 
 
-def _first_to_last(rates):
-    return hdc_distances(rates[::-1])[::-1]
-
-
 def _without(terms):
     def distances(rates):
         found = [rates[-1]]
@@ -80,7 +76,7 @@ hdc = Exercise(
     because="Start with the last rate and walk to the first; each layer splits the widest gap.",
     cases=(([1, 2, 5],), ([1, 2, 9],), ([2, 2, 2],), ([5, 9, 17],), ([2, 4, 8, 1],)),
     mistakes=in_pairs(
-        _first_to_last,
+        lambda rates: hdc_distances(rates[::-1])[::-1],
         "The recursion starts at the last layer, M_n = r_n, and ends at M_1.",
         lambda rates: hdc_distances(rates)[::-1],
         "Right numbers, wrong order: M_1 is to come first.",

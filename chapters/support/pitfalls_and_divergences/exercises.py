@@ -156,12 +156,8 @@ converted_scale = Exercise(
 )
 
 
-def _whole(field, output_stride):
-    return field + {32: 0, 16: 32, 8: 16 + 32}[output_stride]
-
-
 whole_field = Exercise(
-    solution=_whole,
+    solution=lambda field, output_stride: field + {32: 0, 16: 32, 8: 16 + 32}[output_stride],
     because="Each first unit of a stage that lost its stride looks one old rate farther, on both "
     "sides.",
     cases=((427, 32), (427, 16), (427, 8), (971, 8)),

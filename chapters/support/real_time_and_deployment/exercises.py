@@ -12,14 +12,6 @@ def _newest(latency, interval, count):
     return [work.frame for work in schedule(latency, interval, count, NEWEST)]
 
 
-def _skip_evenly(latency, interval, count):
-    return list(range(0, count, -(-latency // interval)))
-
-
-def _skip_too_few(latency, interval, count):
-    return list(range(0, count, max(1, latency // interval)))
-
-
 newest = Exercise(
     solution=_newest,
     because="A slow network that always takes the newest frame labels fewer of them, but none of "
@@ -28,10 +20,10 @@ newest = Exercise(
     mistakes=in_pairs(
         lambda latency, interval, count: list(range(count)),
         "That is the queue: it labels every frame, and each later than the one before.",
-        _skip_evenly,
+        lambda latency, interval, count: list(range(0, count, -(-latency // interval))),
         "It need not wait for the next frame if a new one has come while it was busy: at 34 ms "
         "and a frame every 33 ms hardly any is left out.",
-        _skip_too_few,
+        lambda latency, interval, count: list(range(0, count, max(1, latency // interval))),
         "Rounded down, it would begin before it is free.",
         lambda latency, interval, count: _newest(latency, interval, count)[1:],
         "Nothing is computed before frame 0: it is taken at once.",
@@ -112,10 +104,6 @@ def _unrounded(side, tile, reach, stride):
     return 4 * reach, 1 + max(0, -(-(side - tile) // (tile - 4 * reach)))
 
 
-def _without_overlap(side, tile, reach, stride):
-    return _tiles(side, tile, reach, stride)[0], -(-side // tile)
-
-
 tiles = Exercise(
     solution=_tiles,
     because="A quarter at each end is left to the neighbour, and must hold all that a pixel sees.",
@@ -128,7 +116,7 @@ tiles = Exercise(
         _unrounded,
         "A tile must begin on the grid of the output stride, or its units lie between those of "
         "the whole picture.",
-        _without_overlap,
+        lambda side, tile, reach, stride: (_tiles(side, tile, reach, stride)[0], -(-side // tile)),
         "Each tile brings only tile - overlap new pixels.",
     ),
 )

@@ -60,12 +60,8 @@ padding = Exercise(
 )
 
 
-def _continued(planned, longer, base):
-    return base * (1 - planned / longer) ** 0.9
-
-
 continued = Exercise(
-    solution=_continued,
+    solution=lambda planned, longer, base: base * (1 - planned / longer) ** 0.9,
     because="Poly looks at the share of the way, and half of the new way is still to come.",
     cases=((30_000, 60_000, 0.007), (6_000, 10_000, 0.001), (90, 100, 1.0)),
     mistakes=in_pairs(
@@ -83,12 +79,8 @@ continued = Exercise(
 )
 
 
-def _loss(parts):
-    return sum(total for total, _ in parts) / sum(count for _, count in parts)
-
-
 loss = Exercise(
-    solution=_loss,
+    solution=lambda parts: sum(total for total, _ in parts) / sum(count for _, count in parts),
     because="Every labelled pixel of the batch counts the same, wherever it was computed.",
     cases=(([(1200.0, 1000), (90.0, 100)],), ([(10.0, 10), (40.0, 20), (0.5, 1)],)),
     mistakes=in_pairs(
@@ -138,13 +130,9 @@ def _softmax(logits):
     return e / e.sum(0)
 
 
-def _views(logits, mirrored):
-    return (_softmax(logits) + _softmax(mirrored)[:, :, ::-1]) / 2
-
-
 _RNG = np.random.default_rng(13)
 views = Exercise(
-    solution=_views,
+    solution=lambda logits, mirrored: (_softmax(logits) + _softmax(mirrored)[:, :, ::-1]) / 2,
     because="Mirrored back, made probabilities, then averaged.",
     cases=tuple((_RNG.normal(0, 2, (3, 4, 5)), _RNG.normal(0, 2, (3, 4, 5))) for _ in range(2)),
     mistakes=in_pairs(
@@ -173,22 +161,10 @@ def _verdict(first, second):
     return "worse" if all(gain < 0 for gain in gains) else "open"
 
 
-def _medians(first, second):
-    return "better" if median(first) > median(second) else "worse"
-
-
 def _ranges(first, second):
     if min(first) > max(second):
         return "better"
     return "worse" if max(first) < min(second) else "open"
-
-
-def _any_number(first, second):
-    return _verdict(first * 5, second * 5)
-
-
-def _never_worse(first, second):
-    return _verdict(first, second).replace("worse", "open")
 
 
 def _most(first, second):
@@ -208,14 +184,14 @@ verdict = Exercise(
         ([0.60, 0.61], [0.50, 0.51]),
     ),
     mistakes=in_pairs(
-        _medians,
+        lambda first, second: "better" if median(first) > median(second) else "worse",
         "Two medians always differ a little. Ask every pair of one seed.",
         _ranges,
         "Ranges of two networks may overlap while every pair says the same: what a seed makes "
         "easy or hard, it does to both.",
-        _any_number,
+        lambda first, second: _verdict(first * 5, second * 5),
         "Fewer than five pairs decide nothing: two coins fall alike every second time.",
-        _never_worse,
+        lambda first, second: _verdict(first, second).replace("worse", "open"),
         "Where every seed says worse, that is a result too.",
         _most,
         "More than half of five says little: a coin does that every second time. The rule asks "
