@@ -7,44 +7,25 @@ from dlseg.arithmetic import StagePlan, plan_stages
 from dlseg.book import svg
 from dlseg.book.picture import Picture, from_svg
 from dlseg.book.style import FAINT, INK, ORANGE, PAPER, RED, SKY
+from support.maps import key
 
 # Per backbone its parts in order: name, channels, stride as trained.
-PARTS = {
-    "VGG-16": (
-        ("conv1", 64, 2),
-        ("conv2", 128, 2),
-        ("conv3", 256, 2),
-        ("conv4", 512, 2),
-        ("conv5", 512, 2),
-    ),
-    "ResNet-50": (
-        ("stem", 64, 4),
-        ("layer1", 256, 1),
-        ("layer2", 512, 2),
-        ("layer3", 1024, 2),
-        ("layer4", 2048, 2),
-    ),
-    "MobileNetV2": (
-        ("stem", 32, 2),
-        ("row 1", 16, 1),
-        ("row 2", 24, 2),
-        ("row 3", 32, 2),
-        ("row 4", 64, 2),
-        ("row 5", 96, 1),
-        ("row 6", 160, 2),
-        ("row 7", 320, 1),
-    ),
-    "Xception-65": (
-        ("stem", 64, 2),
-        ("entry 1", 128, 2),
-        ("entry 2", 256, 2),
-        ("entry 3", 728, 2),
-        ("middle", 728, 1),
-        ("exit 1", 1024, 2),
-        ("exit 2", 2048, 1),
-    ),
+_PARTS = {
+    "VGG-16": "conv1 64 2, conv2 128 2, conv3 256 2, conv4 512 2, conv5 512 2",
+    "ResNet-50": "stem 64 4, layer1 256 1, layer2 512 2, layer3 1024 2, layer4 2048 2",
+    "MobileNetV2": "stem 32 2, row 1 16 1, row 2 24 2, row 3 32 2, row 4 64 2, row 5 96 1, "
+    "row 6 160 2, row 7 320 1",
+    "Xception-65": "stem 64 2, entry 1 128 2, entry 2 256 2, entry 3 728 2, middle 728 1, "
+    "exit 1 1024 2, exit 2 2048 1",
 }
 
+
+def _part(text: str) -> tuple[str, int, int]:
+    name, channels, stride = text.rsplit(" ", 2)
+    return name, int(channels), int(stride)
+
+
+PARTS = {name: tuple(map(_part, parts.split(", "))) for name, parts in _PARTS.items()}
 IMAGE, BACKBONE, RATE, HEAD = "image", "backbone", "rate above 1", "head"
 FILLS = {IMAGE: FAINT, BACKBONE: SKY, RATE: ORANGE, HEAD: "#7fceb9"}  # of boxes, and their key
 CUT = {"stroke": RED, "thick": 3, "dash": "5 3"}  # the frame of a box that lost its stride
@@ -152,11 +133,7 @@ def _key(boxes, ways) -> str:
     entries = [(kind, {"fill": FILLS[kind], "stroke": INK}) for kind in FILLS if kind in used]
     if any(box.cut for box in boxes):
         entries.append(("stride taken away", CUT))
-    return "".join(
-        svg.rect(11 + 130 * number, 35, 13, 13, **look)
-        + svg.text(30 + 130 * number, 46, words, size=12)
-        for number, (words, look) in enumerate(entries)
-    )
+    return key(entries, 10, 34)
 
 
 def _box(box: Box, place: _Place) -> str:

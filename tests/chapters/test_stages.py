@@ -42,9 +42,9 @@ def test_boxes_are_as_large_as_their_maps(options, wanted):
 
 
 def test_key_and_words_say_what_is_drawn():
-    words = [text for *_, text in TEXT.findall(drawn(notes=["a note"]))]
-    assert words[:4] == ["title", "backbone", RATE, "stride taken away"]
-    assert words[4:] == [
+    labels = [text for *_, text in TEXT.findall(drawn(notes=["a note"]))]
+    assert labels[:4] == ["title", "backbone", RATE, "stride taken away"]
+    assert labels[4:] == [
         *("image", "64 x 64", "deep", "16 x 16", "2 ch.", "rate 2", "out", "4 x 4", "a note")
     ]
     assert drawn().count(f'fill="{FILLS[RATE]}"') == 2 and FILLS[HEAD] not in drawn()
@@ -94,11 +94,11 @@ def test_nothing_is_cut_off_and_no_words_overlap(picture):
     for x, y, w, h in (map(float, numbers) for numbers in RECT.findall(markup)):
         assert min(x, y) >= 0 and x + w <= width and y + h <= height
     lines = {}
-    for x, y, size, words in TEXT.findall(markup):
-        if words != "+":
-            end = float(x) + ImageFont.truetype(FONT, int(size)).getlength(words)
-            assert end <= width and float(y) <= height, words
-            lines.setdefault(y, []).append((float(x), end, words))
+    for x, y, size, label in TEXT.findall(markup):
+        if label != "+":
+            end = float(x) + ImageFont.truetype(FONT, int(size)).getlength(label)
+            assert end <= width and float(y) <= height, label
+            lines.setdefault(y, []).append((float(x), end, label))
     for line in lines.values():
-        for (_, end, words), (start, *_) in pairwise(sorted(line)):
-            assert end <= start, words
+        for (_, end, label), (start, *_) in pairwise(sorted(line)):
+            assert end <= start, label

@@ -215,10 +215,9 @@ def test_two_processes_of_torchrun(tmp_path):
     script = tmp_path / "few.py"
     script.write_text(few + "import sys; from dlseg.book.cli import main; sys.exit(main())\n")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*run, str(script), "train", *SMALL, "--freeze-batch-norm"],
-        env=environment, cwd=tmp_path, capture_output=True, text=True,
-    )  # fmt: skip
+    command = [*run, str(script), "train", *SMALL, "--freeze-batch-norm"]
+    place = {"env": environment, "cwd": tmp_path}
+    done = subprocess.run(command, **place, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("mIoU") == 1 and "on 3 pictures of val" in done.stdout
     assert [path.name for path in Path("runs").iterdir()] == ["1"]

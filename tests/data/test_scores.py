@@ -47,8 +47,11 @@ def distance_of(thing, row, column):
 def test_letter_accuracy_against_a_loop():
     edges, predictions = [0, 5, 13, 22, 50, 90], guesses()
     found = letter_accuracy(SCENES, predictions, edges)
-    wanted = by_hand(distance_of, lambda t, p: t in OTHER and p in (t, OTHER[t]),
-                     predictions, edges)  # fmt: skip
+
+    def is_letter(label: int, predicted: int) -> bool:
+        return label in OTHER and predicted in (label, OTHER[label])
+
+    wanted = by_hand(distance_of, is_letter, predictions, edges)
     assert found == pytest.approx(wanted, nan_ok=True)
     assert np.nanmin(found) > 0.5 and np.nanmax(found) < 0.8
 
@@ -56,8 +59,11 @@ def test_letter_accuracy_against_a_loop():
 def test_found_by_radius_against_a_loop():
     edges, predictions = [3, 6, 12, 31, 40], guesses(1)
     found = found_by_radius(SCENES, predictions, edges)
-    wanted = by_hand(lambda thing, *_: thing.radius, lambda t, p: t in (STRIPES, DOTS),
-                     predictions, edges)  # fmt: skip
+
+    def is_filled(label: int, _: int) -> bool:
+        return label in (STRIPES, DOTS)
+
+    wanted = by_hand(lambda thing, *_: thing.radius, is_filled, predictions, edges)
     assert found == pytest.approx(wanted, nan_ok=True)
     assert np.isnan(found[-1])
 

@@ -227,11 +227,19 @@ def test_a_finished_run_has_nothing_left_to_do(tmp_path):
 
 def test_metrics_and_watch(tmp_path):
     model, data, seen = Net(), Blocks(), []
+
+    def validate() -> dict[str, float]:
+        return {"mean IoU": evaluate(model, data).mean_iou()}
+
     history = train(
-        model, data, tiny(), folder=tmp_path,
+        model,
+        data,
+        tiny(),
+        folder=tmp_path,
         watch=lambda *step: seen.append(step),
-        validate=lambda: {"mean IoU": evaluate(model, data).mean_iou()}, validate_every=4,
-    )  # fmt: skip
+        validate=validate,
+        validate_every=4,
+    )
     assert list(history.metrics) == [4, 8, 10]
     assert load_checkpoint(tmp_path / "last.pt")["metrics"] == history.metrics
     assert [step[0] for step in seen] == list(range(10))

@@ -33,10 +33,9 @@ TOGETHER: dict[str, tuple[Net, Recipe]] = {
 
 def killed(folder: str, optimiser: str) -> None:
     """Train, and say after each iteration which one it was."""
-    train(
-        Net(dropout=0.5), Blocks(), KILLED[optimiser], folder=folder, checkpoint_every=5,
-        watch=lambda iteration, loss, rate: print(iteration, flush=True),
-    )  # fmt: skip
+    said = {"watch": lambda iteration, loss, rate: print(iteration, flush=True)}
+    kept = {"folder": folder, "checkpoint_every": 5}
+    train(Net(dropout=0.5), Blocks(), KILLED[optimiser], **kept, **said)
 
 
 def together() -> dict[str, tuple]:

@@ -137,7 +137,6 @@ joined = Exercise(
     ),
 )
 
-
 learning_rate = Exercise(
     solution=lambda iteration, head: 0.001 * 0.1 ** (iteration // 2000) * (10 if head else 1),
     because="A tenth after each 2000 iterations, and the new classifier learns ten times faster.",

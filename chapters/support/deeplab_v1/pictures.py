@@ -13,18 +13,18 @@ from dlseg.arithmetic import Layer, conv_multiply_adds, stack_fields
 from dlseg.backbones import VGG16
 from dlseg.book import svg
 from dlseg.book.picture import Picture, from_figure, from_svg
-from dlseg.book.style import BLUE, FAINT, GREEN, INK, ORANGE, SKY, new_figure
+from dlseg.book.style import BLUE, FAINT, INK, ORANGE, SKY, new_figure
 from dlseg.models import DeepLabV1
 from dlseg.models.deeplabv1 import VARIANTS
-from support.maps import BROKEN, REPAIRED, STILL, changes
-from support.stages import BACKBONE, HEAD, IMAGE, RATE, Box, network_picture
+from support.maps import BROKEN, REPAIRED, STILL, changes, key
+from support.stages import BACKBONE, FILLS, HEAD, IMAGE, RATE, Box, network_picture
 
 NETWORKS = {"of the paper": False, "as released": True}
 UNITS = {"centre": (0.5, 0.5), "side": (0.5, 0), "corner": (0, 0)}
 CELL, LEFT, TOP = 5.6, 12, 40  # side of a drawn unit of fc6's map, and where the padding begins
 CONV5 = 28  # index of conv5_3 among the layers of VGG-16
-BRANCHES = (("image", 3, 8), ("pool1", 64, 4), ("pool2", 128, 2), ("pool3", 256, 1),
-            ("pool4", 512, 1))  # fmt: skip
+POOLS = ("image", "pool1", "pool2", "pool3", "pool4")
+BRANCHES = tuple(zip(POOLS, (3, 64, 128, 256, 512), (8, 4, 2, 1, 1), strict=True))  # with strides
 ROW = 44
 
 
@@ -202,18 +202,20 @@ def msc_picture() -> Picture:
             parts += [svg.line(162, y + 14, 190, y + 14), svg.line(380, y + 14, 408, y + 14)]
         end = 538 if stride else 162
         parts.append(svg.polyline([(end, y + 14), (574, y + 14), (600, middle + 14)], thick=1))
-    parts.append(_cell(600, middle, 190, "join: 1024 + 5 x 128 ch.", GREEN))
+    parts.append(_cell(600, middle, 190, "join: 1024 + 5 x 128 ch.", FILLS[HEAD]))
     parts.append(svg.line(790, middle + 14, 814, middle + 14))
-    parts.append(_cell(814, middle, 130, "fc8: 1x1, 21 ch.", GREEN))
-    told = "; ".join(f"{name} with {c} channels, stride {s}" for name, c, s in BRANCHES)
-    alt = f"Five branches of a 3x3 and a 1x1 convolution, 128 channels each, begin at {told}; they "
+    parts.append(_cell(814, middle, 130, "fc8: 1x1, 21 ch.", FILLS[HEAD]))
+    begins = "; ".join(f"{name} with {c} channels, stride {s}" for name, c, s in BRANCHES)
+    alt = (
+        f"Five branches of a 3x3 and a 1x1 convolution, 128 channels each, begin at {begins}; they "
+    )
     alt += "are joined to the 1024 channels of fc7, and the classifier fc8 reads all 1664."
     return from_svg(svg.document(956, 50 + 6 * ROW, parts), alt)
 
 
-def _cell(x: float, y: float, width: float, words: str, fill: str) -> str:
+def _cell(x: float, y: float, width: float, label: str, fill: str) -> str:
     box = svg.rect(x, y, width, 28, fill=fill, stroke=INK)
-    return box + svg.text(x + 8, y + 19, words, size=12)
+    return box + svg.text(x + 8, y + 19, label, size=12)
 
 
 def repairs(before: np.ndarray, after: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -227,13 +229,10 @@ def repairs(before: np.ndarray, after: np.ndarray, truth: np.ndarray) -> np.ndar
 
 def colour_key() -> Picture:
     """What the colours of `repairs` mean."""
-    words = (("repaired", REPAIRED), ("broken", BROKEN), ("wrong before and after", STILL))
-    parts = []
-    for number, (name, colour) in enumerate(words):
-        parts.append(svg.rect(12 + 150 * number, 6, 18, 18, fill=colour))
-        parts.append(svg.text(38 + 150 * number, 20, name))
+    colours = {"repaired": REPAIRED, "broken": BROKEN, "wrong before and after": STILL}
+    drawn = key([(name, {"fill": colour}) for name, colour in colours.items()], 12, 8)
     alt = "Green pixels were repaired, red ones broken, grey ones wrong before and after."
-    return from_svg(svg.document(520, 30, parts), alt)
+    return from_svg(svg.document(520, 30, [drawn]), alt)
 
 
 def dumbbells(
@@ -249,12 +248,12 @@ def dumbbells(
         axes.plot(values, rows, linestyle="", color=colour, marker=marker, markersize=7, label=name)
         for row, value in zip(rows, values, strict=True):
             place_of = {"xytext": (8 if place else -8, 0), "textcoords": "offset points"}
-            words = {"ha": "left" if place else "right", "va": "center", "fontsize": 9}
-            axes.annotate(f"{value:.2f}", (value, row), **place_of, **words)
+            look = {"ha": "left" if place else "right", "va": "center", "fontsize": 9}
+            axes.annotate(f"{value:.2f}", (value, row), **place_of, **look)
     low, high = (edge(value for pair in pairs for value in pair[1:]) for edge in (min, max))
     room = 0.14 * (high - low)
     axes.set(ylim=(len(pairs) - 0.5, -0.5), xlim=(low - room, high + room), title=title)
     axes.set_yticks(rows, [label for label, *_ in pairs])
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
-    told = "; ".join(f"{label}: {first:.2f}, {second:.2f}" for label, first, second in pairs)
-    return from_figure(figure, f"{title}, {names[0]} and {names[1]}. {told}.")
+    listed = "; ".join(f"{label}: {first:.2f}, {second:.2f}" for label, first, second in pairs)
+    return from_figure(figure, f"{title}, {names[0]} and {names[1]}. {listed}.")

@@ -39,13 +39,13 @@ def four_ways() -> Picture:
     """Four ways to see things of all sizes (DeepLab v3, figure 2), maps seen from the side."""
     drawn = [_image_pyramid(110), _encoder_decoder(320), _deeper(530), _pooling(740)]
     parts = ["".join(way) for way in drawn]
-    for number, (title, *words) in enumerate(WAYS):
+    for number, (title, *lines) in enumerate(WAYS):
         x = 110 + 210 * number
         parts.append(svg.text(x, 22, title, size=14, anchor="middle"))
-        for row, line in enumerate(words):
+        for row, line in enumerate(lines):
             parts.append(svg.text(x, 306 + 18 * row, line, size=12, anchor="middle"))
-    told = "; ".join(f"{title}: {' '.join(words)}" for title, *words in WAYS)
-    alt = f"Four drawings of networks, the image below and the result above. {told}."
+    listed = "; ".join(f"{title}: {' '.join(lines)}" for title, *lines in WAYS)
+    alt = f"Four drawings of networks, the image below and the result above. {listed}."
     return from_svg(svg.document(850, 336, parts), alt)
 
 
@@ -88,8 +88,7 @@ def _deeper(x: float) -> list[str]:
     widths = [150, 96, 60, 60, 60, 60, 60]
     parts = _tower(x, widths, [FAINT, SKY, SKY, ORANGE, ORANGE, ORANGE, ORANGE])
     for level, rate in enumerate((2, 4, 8, 16), start=3):
-        words = f"rate {rate}"
-        parts.append(svg.text(x + 38, BASE - STEP * level + 12, words, size=12))
+        parts.append(svg.text(x + 38, BASE - STEP * level + 12, f"rate {rate}", size=12))
     return parts
 
 
@@ -185,21 +184,21 @@ def reach_picture(
     chosen = RATES if rates == KEPT else scaled_rates(RATES, output_stride)
     last = -(-side // output_stride) - 1
     place = [round(share * last) for share in UNITS[unit]]
-    told = rates if rates == KEPT else f"{', '.join(map(str, chosen))} ({rates})"
-    title = f"Output stride {output_stride}, rates {told}"
+    listed = rates if rates == KEPT else f"{', '.join(map(str, chosen))} ({rates})"
+    title = f"Output stride {output_stride}, rates {listed}"
     parts = [svg.text(10, 22, f"{title}; unit at the {unit}", size=14)]
     parts.append(svg.rect(LEFT, TOP, side * SCALE, side * SCALE, fill="#eef2f6", stroke=INK))
-    told = []
+    sentences = []
     for number, (rate, colour) in enumerate(zip(chosen, COLOURS, strict=True)):
         drawn, inside = _taps(place, rate, output_stride, last, colour)
         y = TOP + 20 + 40 * number
-        words = f"rate {rate}: {rate * output_stride} pixels apart, {inside} of 9 taps inside"
-        parts += [drawn, svg.dot(450, y - 5, 6, fill=colour), svg.text(464, y, words)]
-        told.append(words)
+        label = f"rate {rate}: {rate * output_stride} pixels apart, {inside} of 9 taps inside"
+        parts += [drawn, svg.dot(450, y - 5, 6, fill=colour), svg.text(464, y, label)]
+        sentences.append(label)
     parts.append(svg.text(464, TOP + 140, "rings: outside the image, zeros", size=12))
     y, x = (k * output_stride * SCALE for k in place)
     parts.append(svg.dot(LEFT + x, TOP + y, 6))
-    alt = f"{title}, unit at the {unit} of a {side} x {side} image: {'; '.join(told)}."
+    alt = f"{title}, unit at the {unit} of a {side} x {side} image: {'; '.join(sentences)}."
     return from_svg(svg.document(800, 366, parts), alt)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from dlseg.book import svg
 from dlseg.book.picture import Picture, from_svg
 from dlseg.book.style import INK, SKY
+from support.maps import key
 from support.stages import BACKBONE, HEAD, IMAGE, RATE, Box, network_picture
 
 WIDTH = 820
@@ -106,15 +107,16 @@ def stacked_bars(parts: Sequence[tuple[str, Sequence[tuple[str, float]]]], unit:
     """
     longest = max(sum(value for _, value in values) for _, values in parts)
     names = [name for name, _ in parts[0][1]]
-    fills = dict(zip(names, (SKY, "#f8dfae", "#7fceb9"), strict=False))
+    fills = zip(names, (SKY, "#f8dfae", "#7fceb9"), strict=False)
+    looks = {name: {"fill": fill, "stroke": INK, "thick": 0.7} for name, fill in fills}
     scale, left = 480 / longest, 250
-    drawn, told = _key(fills), []
+    drawn, sentences = [key(looks.items(), left, 12)], []
     for row, (network, values) in enumerate(parts):
         x, y = left, 44 + 34 * row
         drawn.append(svg.text(left - 10, y + 17, network, anchor="end"))
         for name, value in values:
             width = scale * value
-            drawn.append(svg.rect(x, y, width, 24, fill=fills[name], stroke=INK, thick=0.7))
+            drawn.append(svg.rect(x, y, width, 24, **looks[name]))
             if width > 40:
                 middle = x + width / 2
                 drawn.append(svg.text(middle, y + 17, f"{value:.1f}", size=12, anchor="middle"))
@@ -122,14 +124,6 @@ def stacked_bars(parts: Sequence[tuple[str, Sequence[tuple[str, float]]]], unit:
         total = sum(value for _, value in values)
         drawn.append(svg.text(x + 8, y + 17, f"{total:.2f} {unit}"))
         pieces = ", ".join(f"{name} {value:.2f}" for name, value in values)
-        told.append(f"{network}: {pieces}, together {total:.2f} {unit}")
+        sentences.append(f"{network}: {pieces}, together {total:.2f} {unit}")
     height = 56 + 34 * len(parts)
-    return from_svg(svg.document(WIDTH + 20, height, drawn), "; ".join(told) + ".")
-
-
-def _key(fills: dict[str, str]) -> list[str]:
-    drawn = []
-    for number, (name, fill) in enumerate(fills.items()):
-        drawn.append(svg.rect(250 + 130 * number, 12, 16, 16, fill=fill, stroke=INK, thick=0.7))
-        drawn.append(svg.text(272 + 130 * number, 25, name))
-    return drawn
+    return from_svg(svg.document(WIDTH + 20, height, drawn), "; ".join(sentences) + ".")

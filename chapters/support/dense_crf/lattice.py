@@ -114,18 +114,18 @@ def _handed_over(left: float, top: float, spot: tuple, value: float) -> str:
     x, y = left + SIDE / PIXELS * (column + 0.5), top + SIDE / PIXELS * (row + 0.5)
     side = 1 if spot[0] > x else -1
     anchor = "start" if side > 0 else "end"
-    words = svg.text(spot[0] + side * 16, spot[1] - 6, f"{value:.2f}", anchor=anchor)
-    return svg.line(x, y, *spot, colour=BLUE, thick=3) + words
+    label = svg.text(spot[0] + side * 16, spot[1] - 6, f"{value:.2f}", anchor=anchor)
+    return svg.line(x, y, *spot, colour=BLUE, thick=3) + label
 
 
 def _neighbours(key: int, places: dict, spots: dict) -> list[int]:
     """The corners one step ahead along each axis, found by their places."""
     ahead = places[key] + axes()
-    found = []
+    near = []
     for other, place in places.items():
         if np.abs(ahead - place).sum(axis=1).min() < 1e-6:
-            found.append(other)
-    return found
+            near.append(other)
+    return near
 
 
 def _pixels(left: float, top: float, values: np.ndarray) -> str:

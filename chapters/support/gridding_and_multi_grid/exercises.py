@@ -62,11 +62,11 @@ independent_maps = Exercise(
 
 def _without(terms):
     def distances(rates):
-        found = [rates[-1]]
+        gaps = [rates[-1]]
         for rate in reversed(rates[:-1]):
-            after = found[0]
-            found.insert(0, max(terms(after, rate)))
-        return found
+            after = gaps[0]
+            gaps.insert(0, max(terms(after, rate)))
+        return gaps
 
     return distances
 
@@ -173,19 +173,13 @@ multi_grid = Exercise(
         lambda unit_rates, block, output_stride: list(unit_rates),
         "Those are the unit rates. They multiply the rate that the block has from its lost "
         "strides.",
-        lambda unit_rates, block, output_stride: [
-            unit + max(1, 2 ** (block + 1) // output_stride) for unit in unit_rates
-        ],
+        lambda unit_rates, block, o: [unit + max(1, 2 ** (block + 1) // o) for unit in unit_rates],
         "Unit rates multiply the rate of the block, they are not added to it.",
         lambda unit_rates, block, output_stride: [unit * 2 ** (block - 3) for unit in unit_rates],
         "That is right at output stride 16 only. At 8 one more stride is gone.",
-        lambda unit_rates, block, output_stride: [
-            unit * 2 ** (block + 1) // output_stride for unit in unit_rates
-        ],
+        lambda unit_rates, block, o: [unit * 2 ** (block + 1) // o for unit in unit_rates],
         "A block that kept all its strides has rate 1, never less.",
-        lambda unit_rates, block, output_stride: (
-            [max(1, 2 ** (block + 1) // output_stride)] * len(unit_rates)
-        ),
+        lambda unit_rates, block, o: [max(1, 2 ** (block + 1) // o)] * len(unit_rates),
         "Every unit of the block has the same rate there. That is multi-grid (1, 1, 1).",
     ),
 )

@@ -117,13 +117,9 @@ dead_branches = Exercise(
     mistakes=in_pairs(
         lambda pyramid, x, n: [k for k in range(n) if k not in _dead(pyramid, x, n)],
         "Those are the branches that do have an influence.",
-        lambda pyramid, x, n: [
-            k for k in range(n) if pyramid(x, without=k).shape == pyramid(x).shape
-        ],
+        lambda p, x, n: [k for k in range(n) if p(x, without=k).shape == p(x).shape],
         "The shape is the same with every branch left out. Compare values.",
-        lambda pyramid, x, n: [
-            k for k in range(n) if np.isclose(pyramid(x, without=k).sum(), pyramid(x).sum())
-        ],
+        lambda p, x, n: [k for k in range(n) if np.isclose(p(x, without=k).sum(), p(x).sum())],
         "A change may cancel in the sum. Compare place by place.",
         lambda pyramid, x, n: [k for k in range(n) if not pyramid(x, without=k).any()],
         "Compare with the result of all branches, not with zero.",
@@ -154,7 +150,6 @@ converted_scale = Exercise(
         "The file fits without a change, but its numbers mean something else here.",
     ),
 )
-
 
 whole_field = Exercise(
     solution=lambda field, output_stride: field + {32: 0, 16: 32, 8: 16 + 32}[output_stride],

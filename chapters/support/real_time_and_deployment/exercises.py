@@ -131,19 +131,13 @@ rolling = Exercise(
     because="One slow frame moves a mean, and a median not at all.",
     cases=(([90, 10, 12, 11, 10, 60, 11], 3), ([5, 4, 3, 2, 1], 2), ([7, 8], 5)),
     mistakes=in_pairs(
-        lambda times, window: [
-            mean(times[max(0, i - window + 1) : i + 1]) for i in range(len(times))
-        ],
+        lambda times, w: [mean(times[max(0, i - w + 1) : i + 1]) for i in range(len(times))],
         "That is the mean: the first, slow frame shows in it for the whole window.",
         lambda times, window: [median(times[: i + 1]) for i in range(len(times))],
         "It never forgets: a machine that has become slow would be noticed late.",
-        lambda times, window: [
-            median(times[max(0, i - window) : i + 1]) for i in range(len(times))
-        ],
+        lambda times, w: [median(times[max(0, i - w) : i + 1]) for i in range(len(times))],
         "That window holds one frame too many.",
-        lambda times, window: [
-            median(times[i - window + 1 : i + 1]) for i in range(window - 1, len(times))
-        ],
+        lambda times, w: [median(times[i - w + 1 : i + 1]) for i in range(w - 1, len(times))],
         "The first frames want a value too: of as many as there are.",
     ),
 )

@@ -64,15 +64,9 @@ region = Exercise(
     mistakes=in_pairs(
         lambda unit, size, stride, padding: (unit * stride, unit * stride + size - 1),
         "Padding is not used. It moves every field towards the first pixel.",
-        lambda unit, size, stride, padding: (
-            unit * stride - padding,
-            unit * stride - padding + size,
-        ),
+        lambda unit, size, stride, p: (unit * stride - p, unit * stride - p + size),
         "One pixel too many: a field of 1 pixel begins and ends on the same one.",
-        lambda unit, size, stride, padding: (
-            unit * stride - size // 2,
-            unit * stride - size // 2 + size - 1,
-        ),
+        lambda unit, size, s, p: (unit * s - size // 2, unit * s - size // 2 + size - 1),
         "You put the centre on pixel i S. It is there only if P is (size - 1)/2.",
         lambda unit, size, stride, padding: _region(unit, size, size, padding),
         "Fields do not lie side by side: neighbours are S apart and overlap.",

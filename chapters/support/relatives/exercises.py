@@ -209,9 +209,7 @@ bins = Exercise(
         "Bins of size // bins units leave the last units out.",
         lambda size, bins: [(a, b - 1) for a, b in _bins(size, bins)],
         "`stop` is the first unit behind the bin, as in a slice.",
-        lambda size, bins: [
-            (round(i * size / bins), round((i + 1) * size / bins)) for i in range(bins)
-        ],
+        lambda s, bins: [(round(i * s / bins), round((i + 1) * s / bins)) for i in range(bins)],
         "Begin rounded down, end rounded up: bins may overlap by a unit.",
     ),
 )

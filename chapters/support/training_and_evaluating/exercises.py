@@ -59,7 +59,6 @@ padding = Exercise(
     ),
 )
 
-
 continued = Exercise(
     solution=lambda planned, longer, base: base * (1 - planned / longer) ** 0.9,
     because="Poly looks at the share of the way, and half of the new way is still to come.",
@@ -77,7 +76,6 @@ continued = Exercise(
         "The count goes on; it does not begin again at 0.",
     ),
 )
-
 
 loss = Exercise(
     solution=lambda parts: sum(total for total, _ in parts) / sum(count for _, count in parts),

@@ -92,7 +92,7 @@ mean_iou = Exercise(
     cases=tuple((matrix,) for matrix in _MATRICES),
     mistakes=in_pairs(
         lambda m: float(np.diag(m).sum() / m.sum()),
-        "That is pixel accuracy. On the second matrix it is 0.9, though one class is never found.",
+        "That is pixel accuracy. On the second matrix it is 0.9, though one class is never band.",
         _recall,
         "That divides by the true pixels only, which is mean accuracy. What was predicted wrongly "
         "belongs to the union as well.",
@@ -127,10 +127,10 @@ _EDGE[4, 3:6] = _EDGE[1, 9] = True
 
 def _near(edge, width, distance):
     rows, columns = np.indices(edge.shape)
-    found = np.zeros(edge.shape, bool)
+    band = np.zeros(edge.shape, bool)
     for row, column in np.argwhere(edge):
-        found |= distance(abs(rows - row), abs(columns - column)) <= width
-    return found
+        band |= distance(abs(rows - row), abs(columns - column)) <= width
+    return band
 
 
 band = Exercise(

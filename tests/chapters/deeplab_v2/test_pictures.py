@@ -57,8 +57,8 @@ def test_what_the_taps_tell(radius, rates, low, high):
 
 
 def test_disc_picture_counts_taps():
-    words = disc_picture((6, 12), 50).alt
-    assert "rate 6 5 of 9, rate 12 1 of 9. So the radius is 48 to 68 pixels." in words
+    alt = disc_picture((6, 12), 50).alt
+    assert "rate 6 5 of 9, rate 12 1 of 9. So the radius is 48 to 68 pixels." in alt
     assert "below 48 pixels" in disc_picture((6,), 20).alt
     assert "272 pixels or more" in disc_picture((24,), 290).alt
     assert disc_picture((6, 12), 50).data.count(b"<circle") == 1 + 2 * (2 * 9 + 1)
@@ -83,6 +83,6 @@ def test_hills_picture_tells_the_fields():
 
 
 def test_network_tells_sizes_and_taps():
-    words = v2_picture("ResNet-101", (12, 24), 321).alt
-    assert "layer4 41; " in words
-    assert "rate 12 17%, rate 24 0%; their sum 41 x 41, stretched to 321 x 321" in words
+    alt = v2_picture("ResNet-101", (12, 24), 321).alt
+    assert "layer4 41; " in alt
+    assert "rate 12 17%, rate 24 0%; their sum 41 x 41, stretched to 321 x 321" in alt
