@@ -92,7 +92,7 @@ mean_iou = Exercise(
     cases=tuple((matrix,) for matrix in _MATRICES),
     mistakes=in_pairs(
         lambda m: float(np.diag(m).sum() / m.sum()),
-        "That is pixel accuracy. On the second matrix it is 0.9, though one class is never band.",
+        "That is pixel accuracy. On the second matrix it is 0.9, though one class is never found.",
         _recall,
         "That divides by the true pixels only, which is mean accuracy. What was predicted wrongly "
         "belongs to the union as well.",

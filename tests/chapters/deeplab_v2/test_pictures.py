@@ -9,7 +9,7 @@ import torch
 from dlseg.models import DeepLabV2
 from support.deeplab_v2.pictures import (
     NOSE,
-    PARTS,
+    REMARKS,
     _faded,
     _photograph,
     disc_picture,
@@ -19,18 +19,20 @@ from support.deeplab_v2.pictures import (
     tap_distances,
     v2_picture,
 )
+from support.stages import PARTS
 
 NAMES = {"VGG-16": "vgg16", "ResNet-101": "resnet101"}
 
 
-@pytest.mark.parametrize("backbone", list(PARTS))
+@pytest.mark.parametrize("backbone", list(REMARKS))
 def test_drawn_maps_are_those_of_the_network(backbone):
     with torch.device("meta"):
         network = DeepLabV2(NAMES[backbone])
+    channels = PARTS[backbone.replace("101", "50")][-1][1]
     for side in (160, 241, 321, 512, 513):
         features = network.backbone(torch.empty(1, 3, side, side, device="meta"))
         drawn = map_sides(backbone, side)
-        assert features.last.shape[1:] == (PARTS[backbone][-1][1], drawn[-1], drawn[-1])
+        assert features.last.shape[1:] == (channels, drawn[-1], drawn[-1])
         assert features.low_level.shape[1:] == (256, drawn[1], drawn[1])
 
 

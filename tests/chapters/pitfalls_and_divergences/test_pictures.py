@@ -19,9 +19,9 @@ from support.pitfalls_and_divergences.pictures import (
     ALIGNED,
     AUTHORS,
     PROGRAMS,
-    STATIONS,
     differences,
     pitfall_map,
+    places,
     program_picture,
     shift_picture,
     unit_rates,
@@ -39,7 +39,7 @@ BUILT = {
 
 
 def test_every_pitfall_has_a_place_and_the_kinds_are_counted():
-    pitfalls = list(itertools.chain(*STATIONS.values()))
+    pitfalls = list(itertools.chain(*places().values()))
     assert sorted(number for number, *_ in pitfalls) == list(range(1, 23))
     kinds = Counter(kind for *_, kind in pitfalls)
     assert sorted(kinds.values()) == [2, 4, 16]  # as the chapter says
