@@ -24,21 +24,9 @@ def _plan(strides, output_stride):
     return [(p.stride, p.first_rate, p.rate) for p in plan_stages(strides, output_stride)]
 
 
-def _whole(strides, output_stride):
-    return [(p.stride, p.rate, p.rate) for p in plan_stages(strides, output_stride)]
-
-
-def _late(strides, output_stride):
-    return [(p.stride, p.first_rate, p.first_rate) for p in plan_stages(strides, output_stride)]
-
-
 def _unstrided(strides, output_stride):
     plan = _plan(strides, output_stride)
     return [(s, first, rate) for s, (_, first, rate) in zip(strides, plan, strict=True)]
-
-
-def _doubling(strides, output_stride):
-    return [(s, min(first, 2), min(rate, 2)) for s, first, rate in _plan(strides, output_stride)]
 
 
 stage_plan = Exercise(
@@ -51,15 +39,15 @@ stage_plan = Exercise(
         ([2, 2, 2, 2, 2], 32),
     ),
     mistakes=in_pairs(
-        _whole,
+        lambda strides, s: [(p.stride, p.rate, p.rate) for p in plan_stages(strides, s)],
         "That dilates the whole part. Its first layer still reads the old map and keeps the old "
         "rate.",
-        _late,
+        lambda strides, s: [(stride, first, first) for stride, first, _ in _plan(strides, s)],
         "The layers behind the lost stride, in the same part, already sit on the finer grid: they "
         "need the new rate.",
         _unstrided,
         "The rates are right, but the strides beyond the output stride have to become 1.",
-        _doubling,
+        lambda strides, s: [(jump, min(a, 2), min(b, 2)) for jump, a, b in _plan(strides, s)],
         "A second lost stride multiplies the rate once more: 2, then 4.",
     ),
 )

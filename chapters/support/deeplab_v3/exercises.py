@@ -40,37 +40,18 @@ def _weights(in_channels, channels, rates, image_pooling):
     return read + branches * channels * channels + 2 * channels * (branches + 1)
 
 
-def _without_norms(in_channels, channels, rates, image_pooling):
-    norms = 2 * channels * (2 + len(rates) + image_pooling)
-    return _weights(in_channels, channels, rates, image_pooling) - norms
-
-
-def _without_projection(in_channels, channels, rates, image_pooling):
-    projection = (1 + len(rates) + image_pooling) * channels**2 + 2 * channels
-    return _weights(in_channels, channels, rates, image_pooling) - projection
-
-
-def _with_biases(in_channels, channels, rates, image_pooling):
-    biases = channels * (2 + len(rates) + image_pooling)
-    return _weights(in_channels, channels, rates, image_pooling) + biases
-
-
-def _pool_for_nothing(in_channels, channels, rates, image_pooling):
-    return _weights(in_channels, channels, rates, False)
-
-
 aspp_weights = Exercise(
     solution=_weights,
     because="The 3x3 branches hold nearly all of it, and no rate changes the count.",
     cases=((2048, 256, (6, 12, 18), True), (320, 256, (), True), (64, 16, (1, 2, 3, 4), False)),
     mistakes=in_pairs(
-        _without_norms,
+        lambda c, d, rates, pool: _weights(c, d, rates, pool) - 2 * d * (2 + len(rates) + pool),
         "Each convolution is followed by a batch norm: a scale and a shift per channel.",
-        _without_projection,
+        lambda c, d, r, pool: _weights(c, d, r, pool) - (1 + len(r) + pool) * d**2 - 2 * d,
         "The branches are joined, and a 1x1 with a batch norm projects them to `channels` again.",
-        _with_biases,
+        lambda c, d, rates, pool: _weights(c, d, rates, pool) + d * (2 + len(rates) + pool),
         "The convolutions have no bias; batch norm would take it away again.",
-        _pool_for_nothing,
+        lambda c, d, rates, pool: _weights(c, d, rates, False),
         "The pool has no weights, but behind it stands a 1x1 convolution, and its maps make the "
         "projection wider.",
     ),

@@ -1,6 +1,7 @@
 """The drawings of chapter 05: one convolution split in two, what each half costs, and its block."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -30,7 +31,7 @@ def split_picture() -> Picture:
     panels = (
         (10, "ordinary: 3 x 3 x 3 = 27 products", _ordinary),
         (290, "depthwise: 3 x 3 = 9 products", _depthwise),
-        (570, "pointwise: 3 products", _pointwise),
+        (570, "pointwise: 3 products", partial(_ordinary, first=1, cells=1)),
     )
     for left, title, draw in panels:
         parts += [svg.text(left, 20, title), draw(left)]
@@ -40,8 +41,8 @@ def split_picture() -> Picture:
     return from_svg(svg.document(830, 330, parts), alt)
 
 
-def _ordinary(left: float) -> str:
-    reads = [(left, _top(channel, 3), 0, 3) for channel in range(3)]
+def _ordinary(left: float, first: int = 0, cells: int = 3) -> str:
+    reads = [(left, _top(channel, 3), first, cells) for channel in range(3)]
     return _maps(left, 3) + _maps(left + 170, 4) + _links(reads, left + 170, _top(1, 4), ORANGE)
 
 
@@ -51,11 +52,6 @@ def _depthwise(left: float) -> str:
         for channel, colour in enumerate((BLUE, ORANGE, GREEN))
     ]
     return _maps(left, 3) + _maps(left + 170, 3) + "".join(links)
-
-
-def _pointwise(left: float) -> str:
-    reads = [(left, _top(channel, 3), 1, 1) for channel in range(3)]
-    return _maps(left, 3) + _maps(left + 170, 4) + _links(reads, left + 170, _top(1, 4), ORANGE)
 
 
 def _top(channel: int, channels: int) -> float:
@@ -208,9 +204,8 @@ def curve_panels(
 
 
 def _times(whole: int, split: int) -> str:
-    if whole >= split:
-        return f"{whole / split:.1f} times cheaper"
-    return f"{split / whole:.1f} times dearer"
+    dearer = f"{split / whole:.1f} times dearer"
+    return f"{whole / split:.1f} times cheaper" if whole >= split else dearer
 
 
 def _grouped(number: int) -> str:

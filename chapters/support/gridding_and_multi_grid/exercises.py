@@ -114,23 +114,12 @@ def _threefold(rates):
     return all(after <= 3 * before for before, after in pairwise(rates))
 
 
+_STACKS = "1 2 5; 1 2 9; 2 2 2; 3 4 5; 5 2 1; 2 4 8 1; 1 3 9; 1 3 10; 1 1 5; 2 6; 1 2 5 1 2 5"
 exact_test = Exercise(
     solution=_dense,
     because="Copies of a solid field, moved by a rate, leave a gap only if the rate is larger than "
     "the field.",
-    cases=(
-        ([1, 2, 5],),
-        ([1, 2, 9],),
-        ([2, 2, 2],),
-        ([3, 4, 5],),
-        ([5, 2, 1],),
-        ([2, 4, 8, 1],),
-        ([1, 3, 9],),
-        ([1, 3, 10],),
-        ([1, 1, 5],),
-        ([2, 6],),
-        ([1, 2, 5, 1, 2, 5],),
-    ),
+    cases=tuple(([int(rate) for rate in stack.split()],) for stack in _STACKS.split("; ")),
     mistakes=in_pairs(
         lambda rates: gcd(*rates) == 1,
         "No common factor is needed, but not enough: rates 3, 4, 5 have none and miss 4 pixels of "

@@ -87,11 +87,6 @@ folded = Exercise(
 )
 
 
-def _tiles(side, tile, reach, stride):
-    overlap = -(-4 * reach // stride) * stride
-    return overlap, 1 + max(0, -(-(side - tile) // (tile - overlap)))
-
-
 def _from_reach(factor):
     def tiles(side, tile, reach, stride):
         overlap = -(-factor * reach // stride) * stride
@@ -100,10 +95,7 @@ def _from_reach(factor):
     return tiles
 
 
-def _unrounded(side, tile, reach, stride):
-    return 4 * reach, 1 + max(0, -(-(side - tile) // (tile - 4 * reach)))
-
-
+_tiles = _from_reach(4)
 tiles = Exercise(
     solution=_tiles,
     because="A quarter at each end is left to the neighbour, and must hold all that a pixel sees.",
@@ -113,7 +105,7 @@ tiles = Exercise(
         "That is enough outside of the overlaps only. Within them, both tiles are mixed.",
         _from_reach(2),
         "Half an overlap is not what a tile leaves out: a quarter is.",
-        _unrounded,
+        lambda side, tile, r, _: (4 * r, 1 + max(0, -(-(side - tile) // (tile - 4 * r)))),
         "A tile must begin on the grid of the output stride, or its units lie between those of "
         "the whole picture.",
         lambda side, tile, reach, stride: (_tiles(side, tile, reach, stride)[0], -(-side // tile)),

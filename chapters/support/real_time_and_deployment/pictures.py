@@ -111,18 +111,16 @@ def accuracy_picture(runs: Results, grid: dict) -> Picture:
     sentences = []
     for width in sorted({width for width, _ in times}):
         strides = [s for s in (32, 16, 8) if f"width {width:g}, stride {s}" in runs.arms]
-        scores = [
-            runs.median_and_range(f"width {width:g}, stride {s}", "mean_iou") for s in strides
-        ]
+        arms = [f"width {width:g}, stride {stride}" for stride in strides]
+        scores = [runs.median_and_range(arm, "mean_iou") for arm in arms]
         if not scores:
             continue
         ms, middle = [times[width, s] for s in strides], [score.median for score in scores]
         error = [[s.median - s.low for s in scores], [s.high - s.median for s in scores]]
         axes.errorbar(ms, middle, error, capsize=3, label=f"width {width:g}")
         for stride, x, score in zip(strides, ms, scores, strict=True):
-            axes.annotate(
-                f"{stride}", (x, score.low), (0, -14), textcoords="offset points", ha="center"
-            )
+            look = {"textcoords": "offset points", "ha": "center"}
+            axes.annotate(f"{stride}", (x, score.low), (0, -14), **look)
             sentences.append(f"width {width:g}, stride {stride}: {score} at {x:g} ms")
     side = f"{grid['size']} x {grid['size']}"
     axes.set(xlabel=f"ms for {side} pixels", ylabel="mean IoU on scenes", ylim=(0, None))
@@ -139,14 +137,8 @@ def gains(steps: dict, network: str) -> Picture:
         middle, low, high = measured["gain"]
         axes.plot([low, high], [row, row], color=FAINT, linewidth=5, marker="", linestyle="-")
         axes.plot([middle], [row], color=ORANGE if middle < 1 else BLUE, linestyle="", marker="o")
-        axes.annotate(
-            f"{middle:.2f}",
-            (high, row),
-            (8, 0),
-            textcoords="offset points",
-            va="center",
-            backgroundcolor="white",
-        )
+        look = {"textcoords": "offset points", "va": "center", "backgroundcolor": "white"}
+        axes.annotate(f"{middle:.2f}", (high, row), (8, 0), **look)
         sentences.append(f"{way} {middle:.2f} ({low:.2f} to {high:.2f})")
     axes.axvline(1, color=FAINT, linewidth=1, zorder=0)
     axes.set_yticks(range(len(ways)), list(ways))
@@ -165,10 +157,8 @@ def rolling_latency(loop: Sequence) -> Picture:
     axes.plot(numbers, [1e3 * frame.median for frame in loop], marker="", label="rolling median")
     axes.set(xlabel="frame", ylabel="ms", ylim=(0, None))
     axes.legend(loc="lower right")  # latencies lie well above 0
-    last = f"{1e3 * loop[-1].median:.1f} ms"
-    return from_figure(
-        figure, f"Latencies of {len(loop)} frames; the last rolling median is {last}."
-    )
+    alt = f"Latencies of {len(loop)} frames; the last rolling median is "
+    return from_figure(figure, f"{alt}{1e3 * loop[-1].median:.1f} ms.")
 
 
 def seams(difference: np.ndarray, title: str) -> Picture:

@@ -86,13 +86,9 @@ def ways_picture(diameters: Sequence[int] = (20, 80, 260), unit: str = "centre")
         for column, (name, way) in enumerate(zip(WAYS, windows(), strict=True)):
             x, holder = left + column * (cell + gap), holding(way, diameter, unit)
             parts.append(_panel(x, y, cell, way, holder, diameter, unit))
-            caption = _caption(holder)
-            colour = INK if holder else RED
-            parts.append(
-                svg.text(
-                    x + cell / 2, y + cell + 18, caption, size=12, anchor="middle", colour=colour
-                )
-            )
+            caption, colour = _caption(holder), INK if holder else RED
+            look = {"size": 12, "anchor": "middle", "colour": colour}
+            parts.append(svg.text(x + cell / 2, y + cell + 18, caption, **look))
             captions.append(f"{name[3:]}: {caption}")
         sentences.append(f"disc of {diameter} pixels: {', '.join(captions)}")
     alt = f"Windows of four ways on a disc in a {SIDE} x {SIDE} image, unit at its {unit}. "
@@ -106,15 +102,7 @@ def _caption(holder: Window | None) -> str:
     return f"{holder.size or 'the whole image'}{' px' if holder.size else ''}: {holder.source}"
 
 
-def _panel(
-    x: float,
-    y: float,
-    cell: float,
-    way: Sequence[Window],
-    holder: Window | None,
-    diameter: int,
-    unit: str,
-) -> str:
+def _panel(x, y, cell: float, way, holder: Window | None, diameter: int, unit: str) -> str:
     """One image with its disc, the windows of one way, and the one that holds the disc in green."""
     scale = cell / SIDE
     middle, shift = SIDE / 2, 0 if unit == "centre" else -diameter / 2
@@ -138,13 +126,10 @@ def _clipped(x, y, scale: float, column: float, row: float, size: int | None, lo
     (left, right), (top, bottom) = sides
     if right - left < size or bottom - top < size:
         look = look | {"dash": "6 4"}
-    inset = look["thick"] / 2
+    thick = look["thick"]
+    width, height = ((end - start) * scale - thick for start, end in sides)
     return svg.rect(
-        x + left * scale + inset,
-        y + top * scale + inset,
-        (right - left) * scale - 2 * inset,
-        (bottom - top) * scale - 2 * inset,
-        **look,
+        x + left * scale + thick / 2, y + top * scale + thick / 2, width, height, **look
     )
 
 
