@@ -31,8 +31,8 @@ def sharp_network(num_classes: int = 10) -> FCN:
 
 def predict_all(network: nn.Module, scenes: Scenes) -> np.ndarray:
     """The most probable class of every pixel of every scene, int64 (N, S, S)."""
-    device, found = next(network.parameters()).device, []
+    device, predictions = next(network.parameters()).device, []
     for image, label in (scenes[i] for i in range(len(scenes))):
         batch = to_tensors(image, label, MEAN, STD)[0][None].to(device)  # (1, 3, S, S)
-        found.append(probabilities(network, batch).argmax(1).cpu().numpy())
-    return np.concatenate(found)
+        predictions.append(probabilities(network, batch).argmax(1).cpu().numpy())
+    return np.concatenate(predictions)

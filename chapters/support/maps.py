@@ -1,6 +1,6 @@
-"""Maps as images: side by side under their titles, quick enough to be redrawn while dragging."""
+"""Maps as images side by side under titles, and keys: quick to be redrawn while dragging."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import matplotlib
 import numpy as np
@@ -36,12 +36,26 @@ def panels(images: Sequence[np.ndarray], titles: Sequence[str], alt: str) -> Pic
     """
     parts = []
     for index, (image, title) in enumerate(zip(images, titles, strict=True)):
-        x = 10 + index * (SIDE + GAP)
-        parts.append(svg.text(x, 18, title, size=12))
-        parts.append(svg.pixels(x, 28, SIDE, SIDE, image))
-        parts.append(svg.rect(x, 28, SIDE, SIDE, stroke=INK))
+        parts.append(panel(10 + index * (SIDE + GAP), SIDE, image, title))
     width = 20 + len(images) * (SIDE + GAP) - GAP
     return from_svg(svg.document(width, SIDE + 38, parts), alt)
+
+
+def panel(x: float, side: float, image: np.ndarray, title: str = "", **frame) -> str:
+    """One square image with its top at 28, below a title, in a frame that `svg.rect` draws."""
+    label = svg.text(x, 18, title, size=12) if title else ""
+    frame = svg.rect(x, 28, side, side, **({"stroke": INK} | frame))
+    return label + svg.pixels(x, 28, side, side, image) + frame
+
+
+def key(entries: Iterable[tuple[str, dict]], x: float, y: float, step=130, columns=9) -> str:
+    """What colours mean, from (x, y) on: words, and the look of a square, as for `svg.rect`."""
+    parts = []
+    for number, (label, look) in enumerate(entries):
+        left, top = x + number % columns * step, y + number // columns * 28
+        parts.append(svg.rect(left, top, 15, 15, **look))
+        parts.append(svg.text(left + 22, top + 12, label))
+    return "".join(parts)
 
 
 def changes(before: np.ndarray, after: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -71,3 +85,8 @@ def right_and_wrong(labels: np.ndarray, guess: np.ndarray, inside=True) -> np.nd
 def rgb(colour: str) -> tuple[int, int, int]:
     """A colour such as "#4d5560" as three values, 0 to 255."""
     return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
+
+
+def hexadecimal(colour: Sequence[float]) -> str:
+    """Three values, 0 to 255, as a colour such as "#4d5560"."""
+    return "#" + "".join(f"{round(float(value)):02x}" for value in colour)

@@ -9,6 +9,7 @@ pairs.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -122,12 +123,11 @@ class Results:
 
     def verdicts(self) -> list[tuple[str, str, Paired]]:
         """The comparisons of the experiment: what is claimed, of which measure, and what came."""
+        keys = itemgetter("claim", "measure", "first", "second", "margin")
         return [
-            (one["claim"], one["measure"], self.compare(
-                one["first"], one["second"], one["measure"], one["margin"]
-            ))
-            for one in self.content["comparisons"]
-        ]  # fmt: skip
+            (claim, measure, self.compare(first, second, measure, margin))
+            for claim, measure, first, second, margin in map(keys, self.content["comparisons"])
+        ]
 
 
 def load(name: str, folder: Path | None = None) -> Results:

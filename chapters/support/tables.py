@@ -86,12 +86,13 @@ class PaperTable:
 
         Raises: ValueError unless exactly one row has them.
         """
-        found = [row for row in self.rows if where.items() <= row.items()]
-        if len(found) != 1 or key not in found[0]:
+        matching = [row for row in self.rows if where.items() <= row.items()]
+        if len(matching) != 1 or key not in matching[0]:
             raise ValueError(
-                f"{self.source}: one row with {where} and {key!r} is needed, there are {len(found)}"
+                f"{self.source}: one row with {where} and {key!r} is needed, "
+                f"there are {len(matching)}"
             )
-        return found[0][key]
+        return matching[0][key]
 
     def markdown(self) -> str:
         """The table in Markdown, with its caption and source below."""
@@ -143,24 +144,28 @@ def bars(table: PaperTable, value: str = "miou", label: str = "label", low: floa
     axes.set_ylabel("" if label == "label" else table.heading(label))
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set(xlim=(low, max(values) + 0.12 * (max(values) - low)), title=table.source)
-    told = "; ".join(f"{name}: {_shown(row[value])}" for name, row in zip(names, rows, strict=True))
-    return from_figure(figure, f"{table.source}, {table.caption}. {table.heading(value)}: {told}.")
+    listed = "; ".join(
+        f"{name}: {_shown(row[value])}" for name, row in zip(names, rows, strict=True)
+    )
+    return from_figure(
+        figure, f"{table.source}, {table.caption}. {table.heading(value)}: {listed}."
+    )
 
 
 def curves(table: PaperTable, columns: Sequence[str], label: str = "label") -> Picture:
     """One curve per row over the named columns, which hold one quantity each."""
     figure, axes = new_figure(height=3.2)
-    told = []
+    sentences = []
     for row in table:
         values = [row.get(column) for column in columns]
         known = [(x, float(v)) for x, v in enumerate(values) if v is not None]
         axes.plot(*zip(*known, strict=True), label=str(row[label]))
-        told.append(f"{row[label]}: {', '.join(map(_shown, values))}")
+        sentences.append(f"{row[label]}: {', '.join(map(_shown, values))}")
     axes.set_xticks(range(len(columns)), [table.heading(column) for column in columns])
     axes.set(title=table.source, ylabel=table.names.get("unit", ""))
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     headings = ", ".join(table.heading(column) for column in columns)
-    alt = f"{table.source}, {table.caption}. Over {headings}: {'; '.join(told)}."
+    alt = f"{table.source}, {table.caption}. Over {headings}: {'; '.join(sentences)}."
     return from_figure(figure, alt)
 
 

@@ -31,23 +31,23 @@ def tap_picture(
     formula = f"K = {kernel_size} + ({kernel_size} - 1)({rate} - 1) = {reach}"
     given = f"Kernel {kernel_size}x{kernel_size}, rate {rate}, stride {stride}, padding {padding}."
     if reach > size + 2 * padding:
-        words = f"{formula}: wider than the padded input, {size + 2 * padding} pixels"
-        parts = [svg.text(20, 30, given), svg.text(20, 55, words)]
-        return from_svg(svg.document(790, 80, parts), f"{given} {words}.")
+        remark = f"{formula}: wider than the padded input, {size + 2 * padding} pixels"
+        parts = [svg.text(20, 30, given), svg.text(20, 55, remark)]
+        return from_svg(svg.document(790, 80, parts), f"{given} {remark}.")
     out = output_size(size, kernel_size, stride, padding, rate)
     room = max(room, padding)
     left, top = 20 + room * CELL, TOP + room * CELL
     side = (size + 2 * room) * CELL
+    corner = left - padding * CELL, top - padding * CELL
     parts = [
         svg.text(20, 22, given),
         svg.text(20, 44, f"{formula}; output {out} x {out}", size=15),
         _paper(left, top, size, padding),
         _first_and_second(left, top, kernel_size, rate, stride, padding, out),
-        svg.rect(*[left - padding * CELL, top - padding * CELL] + [reach * CELL] * 2,
-                 stroke=BLUE, thick=2.5),
+        svg.rect(*corner, reach * CELL, reach * CELL, stroke=BLUE, thick=2.5),
         svg.text(20, TOP + side + 20, _legend(padding, out), size=12),
         _output(60 + side, top, out),
-    ]  # fmt: skip
+    ]
     alt = f"{given} {formula}. The first output reads {kernel_size**2} of {reach**2} pixels under "
     alt += f"the kernel; the output is {out} x {out}."
     return from_svg(svg.document(70 + 1.7 * side, TOP + side + 34, parts), alt)
@@ -82,9 +82,9 @@ def _first_and_second(left, top, kernel_size, rate, stride, padding, out) -> str
 
 
 def _legend(padding: int, out: int) -> str:
-    words = "dots: read by the first output"
-    words += "; rings: by its right neighbour" if out > 1 else ""
-    return words + ("; outside the frame: padding" if padding else "")
+    legend = "dots: read by the first output"
+    legend += "; rings: by its right neighbour" if out > 1 else ""
+    return legend + ("; outside the frame: padding" if padding else "")
 
 
 def _output(left: float, top: float, out: int) -> str:
@@ -143,9 +143,9 @@ def cone(layers: Sequence[Layer], base: float, step: float, view: int = 45) -> s
         parts.append(svg.text(10, base - step * level + 4, name, size=12))
     left, right = LEFT + shift * cell, LEFT + (shift + fields[-1].size) * cell
     holes = fields[-1].size - len(touched[0])
-    words = f"field {fields[-1].size}" + (f", {holes} holes" if holes else "")
+    label = f"field {fields[-1].size}" + (f", {holes} holes" if holes else "")
     parts.append(svg.line(left, base + 16, right, base + 16, colour=RED, thick=2))
-    parts.append(svg.text((left + right) / 2, base + 34, words, anchor="middle"))
+    parts.append(svg.text((left + right) / 2, base + 34, label, anchor="middle"))
     return "".join(parts)
 
 

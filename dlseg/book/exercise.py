@@ -35,6 +35,17 @@ class Mistake:
     hint: str
 
 
+def in_pairs(*answers_and_hints: Any) -> tuple[Mistake, ...]:
+    """Mistakes as they are told: an answer, its hint, the next answer, its hint.
+
+    Raises: ValueError where a hint is missing, or is no text.
+    """
+    answers, hints = answers_and_hints[::2], answers_and_hints[1::2]
+    if len(answers) != len(hints) or not all(isinstance(hint, str) for hint in hints):
+        raise ValueError(f"after each answer its hint, a text: got {answers_and_hints!r}")
+    return tuple(map(Mistake, answers, hints))
+
+
 @dataclass(frozen=True)
 class Exercise:
     """A question whose answer can be computed: a value, or a function tried on several cases.

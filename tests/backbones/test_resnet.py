@@ -160,11 +160,14 @@ GEOMETRIES = [
     (depth, place, output_stride, first_unit)
     for depth in PARAMETERS
     for place, first_unit in [
-        ("3x3", "previous"), ("3x3", "whole"), ("1x1", "previous"), ("last unit", "previous")
+        ("3x3", "previous"),
+        ("3x3", "whole"),
+        ("1x1", "previous"),
+        ("last unit", "previous"),
     ]
     for output_stride in (32, 16, 8)
     if not (place == "1x1" and depth < 50)
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("depth", "place", "output_stride", "first_unit"), GEOMETRIES)

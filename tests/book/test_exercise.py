@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dlseg.book.exercise import Exercise, Mistake, Verdict
+from dlseg.book.exercise import Exercise, Mistake, Verdict, in_pairs
 
 SQUARE = Exercise(
     solution=lambda n: n * n,
@@ -51,3 +51,10 @@ def test_numbers_are_compared_whatever_holds_them(answer):
 def test_a_verdict_reads_without_colour():
     assert repr(Verdict(True, "Yes.")) == "Right. Yes."
     assert "&#10007;</b> Not yet. 1 &lt; 2" in Verdict(False, "1 < 2")._repr_html_()
+
+
+def test_mistakes_in_pairs():
+    assert in_pairs(6, "3 + 3.", 3, "Twice.") == (Mistake(6, "3 + 3."), Mistake(3, "Twice."))
+    for wrong in ((6,), (6, 3), (6, "3 + 3.", 3)):
+        with pytest.raises(ValueError, match="after each answer its hint, a text: got"):
+            in_pairs(*wrong)

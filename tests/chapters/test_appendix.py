@@ -41,9 +41,9 @@ def rows(page) -> list[list[str]]:
 
 
 def test_every_row_of_the_appendix_names_its_section():
-    found = rows(ROOT / "chapters/A-appendix.md")
-    assert len(found) > 100
-    for row in found:
+    listed = rows(ROOT / "chapters/A-appendix.md")
+    assert len(listed) > 100
+    for row in listed:
         assert LINK.fullmatch(row[-1][row[-1].index("]") :]), row
         assert all(row), row
 

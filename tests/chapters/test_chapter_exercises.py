@@ -12,8 +12,7 @@ IDS = [f"{name}-{exercise}" for name, exercise, _, _ in CASES]
 
 
 def module_of(name: str):
-    slug = name[3:].replace("-", "_")
-    return importlib.import_module(f"support.{slug}.exercises")
+    return importlib.import_module(f"support.{name[3:].replace('-', '_')}.exercises")
 
 
 def verdict_of(name: str, code: str, check: str):

@@ -220,12 +220,12 @@ def results(**arms) -> experiments.Results:
 
 
 def test_median_and_range():
-    found = results(a=[0.1, 0.5, 0.2], b=[0, 0, 0])
-    assert found.median_and_range("a", "mean_iou") == experiments.Spread(0.2, 0.1, 0.5)
-    assert found.by_seed("a", "iou/ring") == {0: 0.05, 1: 0.25, 2: 0.1}
-    assert str(found.curve("a", "iou")["ring"]) == "0.100 (0.050 to 0.250)"
-    assert np.isnan(found.median_and_range("a", "iou/wire").median)
-    assert found.arms == ["a", "b"]
+    toy = results(a=[0.1, 0.5, 0.2], b=[0, 0, 0])
+    assert toy.median_and_range("a", "mean_iou") == experiments.Spread(0.2, 0.1, 0.5)
+    assert toy.by_seed("a", "iou/ring") == {0: 0.05, 1: 0.25, 2: 0.1}
+    assert str(toy.curve("a", "iou")["ring"]) == "0.100 (0.050 to 0.250)"
+    assert np.isnan(toy.median_and_range("a", "iou/wire").median)
+    assert toy.arms == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -243,46 +243,46 @@ def test_median_and_range():
     ],
 )
 def test_verdict(differences, margin, verdict):
-    found = results(a=[0.5 + one for one in differences], b=[0.5] * len(differences))
-    paired = found.compare("a", "b", "mean_iou", margin)
+    toy = results(a=[0.5 + one for one in differences], b=[0.5] * len(differences))
+    paired = toy.compare("a", "b", "mean_iou", margin)
     assert paired.verdict == verdict
     assert paired.differences == pytest.approx(differences, nan_ok=True)
     if not margin:
-        assert found.verdicts() == [("a > b", "mean_iou", paired)] or np.isnan(differences[-1])
+        assert toy.verdicts() == [("a > b", "mean_iou", paired)] or np.isnan(differences[-1])
 
 
 def test_pairs_are_of_one_seed_and_missing_seeds_are_left_out():
-    found = results(a=[0.1, 0.2, 0.9], b=[0.0, 0.3])
-    paired = found.compare("a", "b", "mean_iou")
+    toy = results(a=[0.1, 0.2, 0.9], b=[0.0, 0.3])
+    paired = toy.compare("a", "b", "mean_iou")
     assert paired.differences == pytest.approx((0.1, -0.1))
     assert (paired.agree, paired.spread.median) == (1, pytest.approx(0))
     assert "1 of 2 seeds agree: too few seeds" in str(paired)
 
 
 def test_gain_against_gain():
-    found = results(a=[0.5], b=[0.2], c=[0.6], d=[0.5])
-    paired = found.compare(("a", "b"), ["c", "d"], "mean_iou")
+    toy = results(a=[0.5], b=[0.2], c=[0.6], d=[0.5])
+    paired = toy.compare(("a", "b"), ["c", "d"], "mean_iou")
     assert paired.differences == pytest.approx((0.2,))
 
 
 @pytest.mark.parametrize(
-    ("arm", "measure", "words"),
+    ("arm", "measure", "message"),
     [
         ("z", "mean_iou", "no arm 'z'; there are a, b"),
         ("a", "iou/rings", "at 'rings' there are ring, wire"),
         ("a", "mean_iou/ring", "at 'ring' there are no parts"),
     ],
 )
-def test_wrong_names_are_told(arm, measure, words):
-    with pytest.raises(ValueError, match=words):
+def test_wrong_names_are_said(arm, measure, message):
+    with pytest.raises(ValueError, match=message):
         results(a=[0.1], b=[0.2]).by_seed(arm, measure)
 
 
 def test_load_reads_what_is_there_and_names_it(toy, tmp_path):
     toy("--seeds", "1")
-    found = experiments.load("toy", tmp_path / "results")
-    assert found.arms == ["one", "other", "refined"]
-    (claim, measure, paired) = found.verdicts()[0]
+    toy = experiments.load("toy", tmp_path / "results")
+    assert toy.arms == ["one", "other", "refined"]
+    (claim, measure, paired) = toy.verdicts()[0]
     assert (claim, measure, paired.verdict) == ("one is better", "mean_iou", experiments.TOO_FEW)
     with pytest.raises(ValueError, match=r"run\.py nothing makes them"):
         experiments.load("nothing", tmp_path / "results")
@@ -290,8 +290,8 @@ def test_load_reads_what_is_there_and_names_it(toy, tmp_path):
 
 def test_figure_shows_every_seed_and_the_median():
     axes = Figure().subplots()
-    words = experiments.points_per_seed(axes, results(a=[0.1, 0.5, 0.2], b=[0.3]), "mean_iou")
-    assert words == "a: 0.200 (0.100 to 0.500); b: 0.300 (0.300 to 0.300)"
+    sentence = experiments.points_per_seed(axes, results(a=[0.1, 0.5, 0.2], b=[0.3]), "mean_iou")
+    assert sentence == "a: 0.200 (0.100 to 0.500); b: 0.300 (0.300 to 0.300)"
     points, bar, *_ = axes.lines
     assert list(points.get_xdata()) == [0.1, 0.5, 0.2] and set(bar.get_xdata()) == {0.2}
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]

@@ -76,11 +76,8 @@ def test_every_normalisation(how, self_term):
     """Weak weights where nothing is normalised, whose messages add up over all pixels."""
     image = crop(30, 36)
     logits = coarse_logits(image, 4)
-    kernels = (
-        (smoothness(3, 0.02), appearance(20, 13, 0.02))
-        if how == "none"
-        else (smoothness(3, 3), appearance(20, 13, 3))
-    )
+    weight = 0.02 if how == "none" else 3
+    kernels = (smoothness(3, weight), appearance(20, 13, weight))
     options = {"normalization": how, "self_term": self_term}
     fast = refine(logits, image, kernels, **options)
     exact = mean_field(-logits, image, kernels, 10, how, self_term)

@@ -200,9 +200,8 @@ def test_state_dict_round_trip(msc):
 
 def test_width_scales_all_channels():
     model = on_meta(4, "7x7", True, "concat", width=0.25)
-    assert (model.backbone.channels, model.fc6.out_channels, model.fc7.out_channels) == (
-        128, 1024, 1024
-    )  # fmt: skip
+    assert model.backbone.channels == 128
+    assert model.fc6.out_channels == model.fc7.out_channels == 1024
     assert [branch[0].in_channels for branch in model.branches] == [3, 16, 32, 64, 128]
     assert {branch[3].out_channels for branch in model.branches} == {32}
     assert model.fc8.in_channels == 1024 + 5 * 32
@@ -210,9 +209,8 @@ def test_width_scales_all_channels():
 
 def test_dropout_is_behind_fc6_and_fc7_and_every_layer_of_a_branch():
     model = narrow(released=True, msc="sum")
-    assert [type(layer).__name__ for layer in model.branches[0]] == [
-        "Conv2d", "ReLU", "Dropout", "Conv2d", "ReLU", "Dropout",
-    ]  # fmt: skip
+    layers = [type(layer).__name__ for layer in model.branches[0]]
+    assert layers == 2 * ["Conv2d", "ReLU", "Dropout"]
     x = image(33, 33)
     assert not torch.equal(model.train().scores(x), model.scores(x))
 

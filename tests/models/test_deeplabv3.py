@@ -338,9 +338,7 @@ def test_multi_grid():
     """Section 3.2.1: unit rates (1, 2, 4) make 2, 4, 8 of block4 at output stride 16."""
     model = without_weights(DeepLabV3Cascade, 50, 21, 16, 7, (1, 2, 4))
     blocks = [model.backbone.layer4, *model.blocks]
-    assert [rates(block) for block in blocks] == [
-        [2, 4, 8], [4, 8, 16], [8, 16, 32], [16, 32, 64],
-    ]  # fmt: skip
+    assert [rates(block) for block in blocks] == [[r, 2 * r, 4 * r] for r in (2, 4, 8, 16)]
 
 
 @pytest.mark.parametrize("dense", [8, 16, 64, 128])

@@ -355,9 +355,8 @@ def test_channels_of_refinenet():
     model = without_weights(lambda: RefineNet(ResNet(50, 32)))
     assert [conv.in_channels for conv in model.reduce] == [256, 512, 1024, 2048]
     assert [conv.out_channels for conv in model.reduce] == [256, 256, 256, 512]
-    assert [[c.in_channels for c in block.fusion.convs] for block in model.blocks] == [
-        [256, 512], [256, 256], [256, 256]
-    ]  # fmt: skip
+    fused = [[c.in_channels for c in block.fusion.convs] for block in model.blocks]
+    assert fused == [[256, 512], [256, 256], [256, 256]]
     assert model.scores(torch.empty(1, 3, 97, 64, device="meta")).shape == (1, 21, 25, 16)
 
 

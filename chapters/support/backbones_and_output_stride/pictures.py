@@ -1,12 +1,8 @@
 """The drawing of backbones: their parts, how large each map is, and which rates they have."""
 
 from dlseg.arithmetic import StagePlan
-from dlseg.book import svg
-from dlseg.book.picture import Picture, from_svg
-from dlseg.book.style import BLUE, ORANGE, SKY
-from support.stages import PARTS, planned_parts
-
-COLUMN, LARGEST, BASE = 100, 88, 140
+from dlseg.book.picture import Picture
+from support.stages import BACKBONE, PARTS, RATE, Box, network_picture, planned_parts
 
 
 def stage_picture(backbone: str = "ResNet-50", output_stride: int = 16, side: int = 513) -> Picture:
@@ -14,31 +10,16 @@ def stage_picture(backbone: str = "ResNet-50", output_stride: int = 16, side: in
 
     output_stride: 8, 16 or 32; side: of the square picture, pixels.
     """
-    parts = planned_parts(backbone, output_stride, side)
-    scale = LARGEST / parts[0][1]
     title = f"{backbone}, output stride {output_stride}, picture of {side} x {side} pixels"
-    drawn = [svg.text(10, 22, title, size=14)]
-    told = []
-    for number, (part, (plan, width)) in enumerate(zip(PARTS[backbone], parts, strict=True)):
-        name, channels, trained = part
-        drawn.append(_box(10 + number * COLUMN, width, scale, plan.stride < trained))
-        words = [name, f"{width} x {width}", f"{channels} ch.", _stride(plan, trained)]
-        words.append(_rates(backbone, plan))
-        for row, text in enumerate(words):
-            drawn.append(svg.text(10 + number * COLUMN, BASE + 22 + 18 * row, text, size=12))
-        told.append(f"{name} {width}, {_rates(backbone, plan)}")
-    return from_svg(svg.document(820, BASE + 104, drawn), f"{title}: {'; '.join(told)}.")
-
-
-def _box(x: float, width: int, scale: float, dense: bool) -> str:
-    """A square on the base line; one whose stride was taken away has a thick dashed frame."""
-    size = max(3, width * scale)
-    frame = {"stroke": ORANGE, "thick": 3, "dash": "5 3"} if dense else {"stroke": BLUE}
-    return svg.rect(x, BASE - size, size, size, fill=SKY, **frame)
-
-
-def _stride(plan: StagePlan, trained: int) -> str:
-    return f"stride {plan.stride}" + (f", was {trained}" if plan.stride < trained else "")
+    boxes, sentences = [], []
+    planned = planned_parts(backbone, output_stride, side)
+    for (name, channels, trained), (plan, width) in zip(PARTS[backbone], planned, strict=True):
+        cut, rates = plan.stride < trained, _rates(backbone, plan)
+        stride = f"stride {plan.stride}" + (f", was {trained}" if cut else "")
+        kind = BACKBONE if rates == "rate 1" else RATE
+        boxes.append(Box(name, width, (f"{channels} ch.", stride, rates), kind, cut))
+        sentences.append(f"{name} {width}, {rates}")
+    return network_picture(title, [boxes], f"{title}: {'; '.join(sentences)}.")
 
 
 def _rates(backbone: str, plan: StagePlan) -> str:

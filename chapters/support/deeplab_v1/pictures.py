@@ -13,18 +13,18 @@ from dlseg.arithmetic import Layer, conv_multiply_adds, stack_fields
 from dlseg.backbones import VGG16
 from dlseg.book import svg
 from dlseg.book.picture import Picture, from_figure, from_svg
-from dlseg.book.style import BLUE, FAINT, GREEN, INK, ORANGE, RED, SKY, new_figure
+from dlseg.book.style import BLUE, FAINT, INK, ORANGE, SKY, new_figure
 from dlseg.models import DeepLabV1
 from dlseg.models.deeplabv1 import VARIANTS
-from support.maps import BROKEN, REPAIRED, STILL, changes
+from support.maps import BROKEN, REPAIRED, STILL, changes, key
+from support.stages import BACKBONE, FILLS, HEAD, IMAGE, RATE, Box, network_picture
 
 NETWORKS = {"of the paper": False, "as released": True}
 UNITS = {"centre": (0.5, 0.5), "side": (0.5, 0), "corner": (0, 0)}
-COLUMN, LARGEST, BASE = 90, 80, 130
 CELL, LEFT, TOP = 5.6, 12, 40  # side of a drawn unit of fc6's map, and where the padding begins
 CONV5 = 28  # index of conv5_3 among the layers of VGG-16
-BRANCHES = (("image", 3, 8), ("pool1", 64, 4), ("pool2", 128, 2), ("pool3", 256, 1),
-            ("pool4", 512, 1))  # fmt: skip
+POOLS = ("image", "pool1", "pool2", "pool3", "pool4")
+BRANCHES = tuple(zip(POOLS, (3, 64, 128, 256, 512), (8, 4, 2, 1, 1), strict=True))  # with strides
 ROW = 44
 
 
@@ -32,15 +32,26 @@ ROW = 44
 class Stage:
     """One map: units along a side, channels, the pixels along one axis that a unit sees.
 
-    words: the stride or the rate of the layer that makes it. dense: whether holes changed it.
+    layer: the one that makes it. dense: whether holes changed it.
     """
 
     name: str
     side: int
     channels: int
     field: int
-    words: str
+    layer: Layer
     dense: bool
+
+    def box(self) -> Box:
+        """The map as a box, and whether it lost its stride."""
+        channels, field = f"{self.channels} ch.", f"sees {self.field}"
+        if self.name.startswith("pool"):
+            stride = self.layer.stride
+            return Box(self.name, self.side, (channels, f"stride {stride}", field), cut=stride == 1)
+        kind = HEAD if self.name.startswith("fc") else BACKBONE
+        kind = RATE if self.layer.rate > 1 else kind
+        change = "1x1" if self.layer.kernel_size == 1 else f"rate {self.layer.rate}"
+        return Box(self.name, self.side, (channels, change, field), kind)
 
 
 @cache
@@ -50,14 +61,16 @@ def _modules(variant: str, released: bool, output_stride: int) -> list[tuple[str
         network = DeepLabV1(21, variant, released)
         features = VGG16(output_stride, 3 if released else 2).features
     network.fc6.dilation = (_rate(variant, output_stride),) * 2
-    found, pools = [], 0
+    layers, pools = [], 0
     for place, module in enumerate(features):
         pools += isinstance(module, nn.MaxPool2d)
         name = f"pool{pools}" if isinstance(module, nn.MaxPool2d) else ""
         name = "conv5" if place == CONV5 else name
-        found += [(name, module)] * hasattr(module, "kernel_size")
-    found += [("", network.pool5a)] * released
-    return [*found, ("fc6", network.fc6), ("fc7", network.fc7), ("fc8", network.fc8)]
+        if hasattr(module, "kernel_size"):
+            layers.append((name, module))
+    if released:
+        layers.append(("", network.pool5a))
+    return [*layers, ("fc6", network.fc6), ("fc7", network.fc7), ("fc8", network.fc8)]
 
 
 def _rate(variant: str, output_stride: int) -> int:
@@ -73,7 +86,7 @@ def stages(
     variant: a key of `VARIANTS`; released: as for `DeepLabV1`; output_stride: 8 as in the paper,
     or 16 or 32, with fewer holes or none. By arithmetic, nothing is computed.
     """
-    found, layers, total, channels = [], [], 0, 3
+    maps, layers, total, channels = [], [], 0, 3
     # Zeros around the image, as `pad_for_pools` has them at output stride 8.
     width = side if released else side + (32 - output_stride) + -side % output_stride
     for name, module in _modules(variant, released, output_stride):
@@ -85,19 +98,16 @@ def stages(
             total += conv_multiply_adds(channels, module.out_channels, width, layer.kernel_size)
             channels = module.out_channels
         if name:
-            words, dense = _change(name, layer, output_stride)
-            field = stack_fields(layers)[-1].size
-            found.append(Stage(name, width, channels, field, words, dense))
-    return found, total
+            field, dense = stack_fields(layers)[-1].size, _dense(name, layer, output_stride)
+            maps.append(Stage(name, width, channels, field, layer, dense))
+    return maps, total
 
 
-def _change(name: str, layer: Layer, output_stride: int) -> tuple[str, bool]:
-    """What a box says about stride or rate, and whether the hole algorithm changed it."""
+def _dense(name: str, layer: Layer, output_stride: int) -> bool:
+    """Whether the hole algorithm changed a layer: it took its stride, or gave it a rate."""
     if name.startswith("pool"):
-        return f"stride {layer.stride}", layer.stride == 1
-    if layer.kernel_size == 1:
-        return "1x1", False
-    return f"rate {layer.rate}", layer.rate > 1 and (name == "conv5" or output_stride < 32)
+        return layer.stride == 1
+    return layer.rate > 1 and (name == "conv5" or output_stride < 32)
 
 
 def parameters(variant: str) -> int:
@@ -106,7 +116,7 @@ def parameters(variant: str) -> int:
     return sum(p.numel() for m in convolutions for p in m.parameters())
 
 
-def network_picture(
+def v1_picture(
     variant: str = "LargeFOV",
     output_stride: int = 8,
     side: int = 321,
@@ -117,39 +127,20 @@ def network_picture(
     variant: a key of `VARIANTS`. output_stride, side: as for `stages`. network: a key of
     `NETWORKS`.
     """
-    found, total = stages(variant, NETWORKS[network], side, output_stride)
+    maps, total = stages(variant, NETWORKS[network], side, output_stride)
     kernel_size, rate = VARIANTS[variant][0], _rate(variant, output_stride)
     title = "DeepLab v1" if network == "of the paper" else f"DeepLab v1 {network}"
     title += f", output stride {output_stride}, fc6 {kernel_size}x{kernel_size} at rate {rate}, "
     title += f"image of {side} x {side} pixels"
-    parts = [svg.text(10, 22, title, size=14)]
-    ends = [Stage(name, side, 3 if name == "image" else 21, 0, "", False)
-            for name in ("image", "logits")]  # fmt: skip
-    boxes = [ends[0], *found, ends[1]]
-    for number, stage in enumerate(boxes):
-        parts.append(_box(10 + COLUMN * number, stage, side))
-    field, units = found[-1].field, found[-1].side
+    boxes = [Box("image", side, ("3 ch.",), IMAGE), *(stage.box() for stage in maps)]
+    boxes.append(Box("logits", side, ("21 ch.",), HEAD))
+    field, units = maps[-1].field, maps[-1].side
     costs = f"{parameters(variant) / 1e6:.1f} M parameters, {total / 1e9:.1f} G multiply-adds"
-    words = f"{units} x {units} scores, each sees {field} x {field} pixels; {costs}"
-    parts.append(svg.text(10, BASE + 124, words, size=14))
-    told = ", ".join(f"{stage.name} {stage.side}" for stage in boxes)
-    changed = ", ".join(stage.name for stage in found if stage.dense) or "nothing"
-    drawn = svg.document(10 + COLUMN * len(boxes), BASE + 140, parts)
-    return from_svg(drawn, f"{title}. Sides: {told}. Changed by holes: {changed}. {words}.")
-
-
-def _box(x: float, stage: Stage, largest: int) -> str:
-    """A map on the base line: orange with a dashed frame where a stride became a rate.
-
-    Its side is drawn by its root, for the maps behind pool3 would be too small to see.
-    """
-    size = LARGEST * (stage.side / largest) ** 0.5
-    frame = {"stroke": RED, "thick": 3, "dash": "5 3"} if stage.dense else {"stroke": BLUE}
-    fill = ORANGE if stage.dense else GREEN if stage.name in ("fc8", "logits") else SKY
-    lines = [stage.name, f"{stage.side} x {stage.side}", f"{stage.channels} ch."]
-    lines += [stage.words, f"sees {stage.field}"] * bool(stage.words)
-    words = [svg.text(x, BASE + 22 + 18 * row, line, size=12) for row, line in enumerate(lines)]
-    return svg.rect(x, BASE - size, size, size, fill=fill, **frame) + "".join(words)
+    note = f"{units} x {units} scores, each sees {field} x {field} pixels; {costs}"
+    sides = ", ".join(f"{box.name} {box.side}" for box in boxes)
+    changed = ", ".join(stage.name for stage in maps if stage.dense) or "nothing"
+    alt = f"{title}. Sides: {sides}. Changed by holes: {changed}. {note}."
+    return network_picture(title, [boxes], alt, notes=[note], by_root=True)
 
 
 def fc6_taps(variant: str, unit: str, units: int) -> list[tuple[int, int]]:
@@ -211,18 +202,20 @@ def msc_picture() -> Picture:
             parts += [svg.line(162, y + 14, 190, y + 14), svg.line(380, y + 14, 408, y + 14)]
         end = 538 if stride else 162
         parts.append(svg.polyline([(end, y + 14), (574, y + 14), (600, middle + 14)], thick=1))
-    parts.append(_cell(600, middle, 190, "join: 1024 + 5 x 128 ch.", GREEN))
+    parts.append(_cell(600, middle, 190, "join: 1024 + 5 x 128 ch.", FILLS[HEAD]))
     parts.append(svg.line(790, middle + 14, 814, middle + 14))
-    parts.append(_cell(814, middle, 130, "fc8: 1x1, 21 ch.", GREEN))
-    told = "; ".join(f"{name} with {c} channels, stride {s}" for name, c, s in BRANCHES)
-    alt = f"Five branches of a 3x3 and a 1x1 convolution, 128 channels each, begin at {told}; they "
+    parts.append(_cell(814, middle, 130, "fc8: 1x1, 21 ch.", FILLS[HEAD]))
+    begins = "; ".join(f"{name} with {c} channels, stride {s}" for name, c, s in BRANCHES)
+    alt = (
+        f"Five branches of a 3x3 and a 1x1 convolution, 128 channels each, begin at {begins}; they "
+    )
     alt += "are joined to the 1024 channels of fc7, and the classifier fc8 reads all 1664."
     return from_svg(svg.document(956, 50 + 6 * ROW, parts), alt)
 
 
-def _cell(x: float, y: float, width: float, words: str, fill: str) -> str:
+def _cell(x: float, y: float, width: float, label: str, fill: str) -> str:
     box = svg.rect(x, y, width, 28, fill=fill, stroke=INK)
-    return box + svg.text(x + 8, y + 19, words, size=12)
+    return box + svg.text(x + 8, y + 19, label, size=12)
 
 
 def repairs(before: np.ndarray, after: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -236,13 +229,10 @@ def repairs(before: np.ndarray, after: np.ndarray, truth: np.ndarray) -> np.ndar
 
 def colour_key() -> Picture:
     """What the colours of `repairs` mean."""
-    words = (("repaired", REPAIRED), ("broken", BROKEN), ("wrong before and after", STILL))
-    parts = []
-    for number, (name, colour) in enumerate(words):
-        parts.append(svg.rect(12 + 150 * number, 6, 18, 18, fill=colour))
-        parts.append(svg.text(38 + 150 * number, 20, name))
+    colours = {"repaired": REPAIRED, "broken": BROKEN, "wrong before and after": STILL}
+    drawn = key([(name, {"fill": colour}) for name, colour in colours.items()], 12, 8)
     alt = "Green pixels were repaired, red ones broken, grey ones wrong before and after."
-    return from_svg(svg.document(520, 30, parts), alt)
+    return from_svg(svg.document(520, 30, [drawn]), alt)
 
 
 def dumbbells(
@@ -258,12 +248,12 @@ def dumbbells(
         axes.plot(values, rows, linestyle="", color=colour, marker=marker, markersize=7, label=name)
         for row, value in zip(rows, values, strict=True):
             place_of = {"xytext": (8 if place else -8, 0), "textcoords": "offset points"}
-            words = {"ha": "left" if place else "right", "va": "center", "fontsize": 9}
-            axes.annotate(f"{value:.2f}", (value, row), **place_of, **words)
+            look = {"ha": "left" if place else "right", "va": "center", "fontsize": 9}
+            axes.annotate(f"{value:.2f}", (value, row), **place_of, **look)
     low, high = (edge(value for pair in pairs for value in pair[1:]) for edge in (min, max))
     room = 0.14 * (high - low)
     axes.set(ylim=(len(pairs) - 0.5, -0.5), xlim=(low - room, high + room), title=title)
     axes.set_yticks(rows, [label for label, *_ in pairs])
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
-    told = "; ".join(f"{label}: {first:.2f}, {second:.2f}" for label, first, second in pairs)
-    return from_figure(figure, f"{title}, {names[0]} and {names[1]}. {told}.")
+    listed = "; ".join(f"{label}: {first:.2f}, {second:.2f}" for label, first, second in pairs)
+    return from_figure(figure, f"{title}, {names[0]} and {names[1]}. {listed}.")

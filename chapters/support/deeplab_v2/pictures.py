@@ -1,7 +1,8 @@
 """The drawings of chapter 09: a disc under four rates, a face under four, the whole network."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
+from math import hypot
 
 import numpy as np
 from matplotlib import cbook
@@ -10,7 +11,9 @@ from PIL import Image
 from dlseg.arithmetic import valid_tap_fractions
 from dlseg.book import svg
 from dlseg.book.picture import Picture, from_svg
-from dlseg.book.style import BLUE, FAINT, GREEN, INK, ORANGE, PAPER, PURPLE, RED, SKY
+from dlseg.book.style import BLUE, GREEN, INK, PAPER, PURPLE, RED
+from support.maps import panel
+from support.stages import BACKBONE, HEAD, IMAGE, PARTS, RATE, Box, Branches, network_picture
 
 STRIDE = 8  # pixels from unit to unit, in all of DeepLab v2
 SIDE, MIDDLE = 513, 256  # of the image under the taps: pixels, and the one below the unit
@@ -18,32 +21,17 @@ COLOURS = (BLUE, RED, GREEN, PURPLE)  # of the branches
 LEFT, TOP, SCALE = 12, 36, 0.56  # place of that image in the drawing, and size of its pixels
 RULER, LONGEST = 430, 300  # length of the ruler in the drawing, and in pixels of the image
 
-# Per backbone its parts: name, channels, and a second line of words. See `map_sides`.
-PARTS = {
-    "VGG-16": (
-        ("conv1", 64, "pool to 1/2"),
-        ("conv2", 128, "pool to 1/4"),
-        ("conv3", 256, "pool to 1/8"),
-        ("conv4", 512, "pool stays"),
-        ("conv5", 512, "rate 2"),
-    ),
-    "ResNet-101": (
-        ("stem", 64, "stride 4"),
-        ("layer1", 256, "3 units"),
-        ("layer2", 512, "4, stride 2"),
-        ("layer3", 1024, "23, rate 2"),
-        ("layer4", 2048, "3, rate 4"),
-    ),
+REMARKS = {  # on each part of a backbone, see `map_sides`
+    "VGG-16": ("pool to 1/2", "pool to 1/4", "pool to 1/8", "pool stays", "rate 2"),
+    "ResNet-101": ("stride 4", "3 units", "4, stride 2", "23, rate 2", "3, rate 4"),
 }
-COLUMN, LARGEST, BASE = 84, 72, 250  # of the network's picture
 PHOTO, NOSE = 512, (268, 224)  # side of the photograph, and column and row of its nose, pixels
 PANEL, GAP, FINE = 186, 12, 2  # of the faded photographs: side, space, and pixels that become one
 
 
 def tap_distances(rate: int) -> list[float]:
     """How far each of the nine taps of a 3x3 kernel is from the middle one, in pixels."""
-    steps = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
-    return [STRIDE * rate * (row**2 + column**2) ** 0.5 for row, column in steps]
+    return [STRIDE * rate * hypot(row, column) for row, column in product((-1, 0, 1), repeat=2)]
 
 
 def radius_between(radius: float, rates: Sequence[int]) -> tuple[float, float]:
@@ -62,8 +50,8 @@ def disc_picture(rates: Sequence[int], radius: int) -> Picture:
     rates: of one to four branches. radius: of the disc, pixels.
     """
     low, high = radius_between(radius, rates)
-    told = f"{low:.0f} pixels or more" if high > LONGEST else f"{low:.0f} to {high:.0f} pixels"
-    told = f"below {high:.0f} pixels" if low == 0 else told
+    size = f"{low:.0f} pixels or more" if high > LONGEST else f"{low:.0f} to {high:.0f} pixels"
+    size = f"below {high:.0f} pixels" if low == 0 else size
     counts = [sum(d <= radius for d in tap_distances(rate)) for rate in rates]
     right, side = LEFT + SIDE * SCALE + 34, SIDE * SCALE
     parts = [
@@ -77,10 +65,10 @@ def disc_picture(rates: Sequence[int], radius: int) -> Picture:
         parts.append(_nine(rate, radius, colour))
         parts.append(svg.dot(right + 6, y - 4, 5.5, fill=colour))
         parts.append(svg.text(right + 20, y, f"rate {rate}: {count} of 9 taps on the disc"))
-    parts.append(svg.text(right, 190, f"So the radius is {told}.", size=15))
+    parts.append(svg.text(right, 190, f"So the radius is {size}.", size=15))
     parts.append(_ruler(right, 262, rates, radius))
     named = ", ".join(f"rate {r} {n} of 9" for r, n in zip(rates, counts, strict=True))
-    alt = f"A disc of radius {radius} pixels. Taps on it: {named}. So the radius is {told}."
+    alt = f"A disc of radius {radius} pixels. Taps on it: {named}. So the radius is {size}."
     return from_svg(svg.document(820, TOP + side + 12, parts), alt)
 
 
@@ -135,10 +123,8 @@ def hills_picture(paths: Mapping[int, Sequence[float]]) -> Picture:
     parts = []
     for number, (title, image) in enumerate(shown):
         x, (column, row) = 10 + number * (PANEL + GAP), (PANEL * at / PHOTO for at in NOSE)
-        parts.append(svg.text(x, 20, title, size=13))
-        parts.append(svg.pixels(x, 30, PANEL, PANEL, image))
-        parts.append(svg.rect(x, 30, PANEL, PANEL, stroke=INK))
-        parts.append(svg.ring(x + column, 30 + row, 5, colour=RED, thick=2))
+        parts.append(panel(x, PANEL, image, title))
+        parts.append(svg.ring(x + column, 28 + row, 5, colour=RED, thick=2))
     fields = ", ".join(f"rate {rate} {len(counted)}" for rate, counted in paths.items())
     alt = "A face with a cap before a flag, and four times the same faded by what a branch reads "
     alt += "from the nose: one soft patch at the smallest rate, nine apart at the largest; "
@@ -164,20 +150,20 @@ def _faded(photo: np.ndarray, paths: Sequence[float]) -> np.ndarray:
 
 
 def map_sides(backbone: str, side: int) -> list[int]:
-    """Sides of the maps behind each of `PARTS` for an image of `side` pixels.
+    """Sides of the maps behind each part of a backbone for an image of `side` pixels.
 
     VGG-16 with padded 3x3 pools rounds up; so does ResNet, but its pool, as Caffe's, adds a unit.
     Raises: ValueError for another backbone.
     """
-    if backbone not in PARTS:
-        raise ValueError(f"backbone must be one of {', '.join(PARTS)}, got {backbone!r}")
+    if backbone not in REMARKS:
+        raise ValueError(f"backbone must be one of {', '.join(REMARKS)}, got {backbone!r}")
     if backbone == "VGG-16":
         return [-(-side // stride) for stride in (2, 4, 8, 8, 8)]
     quarter = -(-side // 2) // 2 + 1
     return [quarter, quarter] + 3 * [-(-quarter // 2)]
 
 
-def network_picture(
+def v2_picture(
     backbone: str = "ResNet-101", rates: Sequence[int] = (6, 12, 18, 24), side: int = 513
 ) -> Picture:
     """DeepLab v2 from the image to the logits: every map as a square, with its size.
@@ -186,64 +172,20 @@ def network_picture(
     """
     sides = map_sides(backbone, side)
     title = f"DeepLab v2 on {backbone}, image of {side} x {side} pixels, 21 classes"
-    units = sides[-1]
-    parts = [svg.text(10, 22, title, size=14), _square(10, side, side, ("image", 3, ""))]
-    for number, (part, width) in enumerate(zip(PARTS[backbone], sides, strict=True), start=1):
-        parts.append(_square(10 + number * COLUMN, width, side, part))
-    full = [_branch(backbone, rate, units, i, len(rates)) for i, rate in enumerate(rates)]
-    parts += [*full, _ending(units, side)]
-    trunk = ", ".join(f"{p[0]} {w}" for p, w in zip(PARTS[backbone], sides, strict=True))
-    listed = ", ".join(f"rate {rate} {_full(units, rate)}" for rate in rates)
+    units, boxes = sides[-1], [Box("image", side, ("3 maps",), IMAGE)]
+    parts = PARTS[backbone.replace("101", "50")]  # of as many channels
+    for (name, channels, _), remark, width in zip(parts, REMARKS[backbone], sides, strict=True):
+        kind = RATE if "rate" in remark else BACKBONE
+        cut = remark == "pool stays" or kind == RATE  # in v2 each part with a rate lost its stride
+        boxes.append(Box(name, width, (f"{channels} maps", remark), kind, cut))
+    boxes.append(Box("scores", units, ("21 maps",), HEAD))
+    boxes.append(Box("logits", side, ("21 maps",), HEAD))
+    layers = "fc6 3x3, fc7, fc8" if backbone == "VGG-16" else "3x3 to classes"
+    full = {rate: f"{valid_tap_fractions(units, rate)[9]:.0%}" for rate in rates}
+    ways = [((f"rate {r}: {layers}", f"all nine taps: {full[r]}"), RATE) for r in rates]
+    trunk = ", ".join(f"{box.name} {box.side}" for box in boxes[1:-2])
+    listed = ", ".join(f"rate {rate} {share}" for rate, share in full.items())
     alt = f"{title}: {trunk}; branches side by side, and where all nine taps are on the map: "
     alt += f"{listed}; their sum {units} x {units}, stretched to {side} x {side}."
-    return from_svg(svg.document(944, BASE + 84, parts), alt)
-
-
-def _drawn(width: int, side: int) -> float:
-    """Side of a map's square: by the root, for at an eighth it would be too small to see."""
-    return LARGEST * (width / side) ** 0.5
-
-
-def _square(x: float, width: int, side: int, part: tuple[str, int, str]) -> str:
-    drawn, (name, channels, words) = _drawn(width, side), part
-    lines = (name, f"{width} x {width}", f"{channels} maps", words)
-    return svg.rect(x, BASE - drawn, drawn, drawn, fill=SKY, stroke=BLUE) + "".join(
-        svg.text(x, BASE + 20 + 17 * row, line, size=12) for row, line in enumerate(lines)
-    )
-
-
-def _full(units: int, rate: int) -> str:
-    return f"{valid_tap_fractions(units, rate)[9]:.0%}"
-
-
-def _branch(backbone: str, rate: int, units: int, number: int, count: int) -> str:
-    """One box between the last map and the sum, with lines to both."""
-    x, high = 540, 46
-    y = 60 + 54 * number + 27 * (4 - count)
-    layers = "fc6 3x3, fc7, fc8" if backbone == "VGG-16" else "3x3 to classes"
-    start, end = (10 + 5 * COLUMN + 27, BASE - 12), (743, 60 + 81 + high / 2)
-    return "".join([
-        svg.line(*start, x, y + high / 2, colour=FAINT, thick=1.5),
-        svg.line(x + 178, y + high / 2, *end, colour=FAINT, thick=1.5),
-        svg.rect(x, y, 178, high, fill=PAPER, stroke=COLOURS[number], thick=2),
-        svg.text(x + 8, y + 19, f"rate {rate}: {layers}", size=12),
-        svg.text(x + 8, y + 37, f"all nine taps: {_full(units, rate)}", size=12),
-    ])  # fmt: skip
-
-
-def _ending(units: int, side: int) -> str:
-    """The sum, the scores and the logits."""
-    x, y = 754, 60 + 81 + 23
-    small, large = _drawn(units, side), LARGEST
-    parts = [
-        svg.ring(x, y, 11, colour=INK, thick=2),
-        svg.text(x, y + 6, "+", size=18, anchor="middle"),
-        svg.line(x + 11, y, x + 30, y, thick=1.5),
-        svg.rect(x + 32, y - small / 2, small, small, fill=SKY, stroke=BLUE),
-        svg.rect(x + 106, y - large / 2, large, large, fill=ORANGE, stroke=INK),
-    ]
-    words = (("scores", units, 32), ("logits", side, 106))
-    for name, width, place in words:
-        for row, line in enumerate((name, f"{width} x {width}", "21 maps")):
-            parts.append(svg.text(x + place, y + 58 + 17 * row, line, size=12))
-    return "".join(parts)
+    branches = Branches(len(sides), ways, "+")
+    return network_picture(title, [boxes], alt, branches=branches, by_root=True)

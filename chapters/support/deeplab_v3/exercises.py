@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dlseg.book.exercise import Exercise, Mistake
+from dlseg.book.exercise import Exercise, in_pairs
 
 
 def _blocks(output_stride):
@@ -18,20 +18,20 @@ blocks = Exercise(
     because="A block strides while the map is larger than wanted; behind that each stride that is "
     "gone doubles the rate.",
     cases=((16,), (8,), (64,), (256,), (32,)),
-    mistakes=(
-        Mistake(lambda s: [(stride, 2 if stride == 1 else 1) for stride, _ in _blocks(s)],
-                "The rate doubles with every stride that is gone, not only with the first."),
-        Mistake(lambda s: [(stride, 1) for stride, _ in _blocks(s)], "A block that lost its "
-                "stride needs a rate: its weights were made for a coarser map."),
-        Mistake(lambda s: [(2, rate) for _, rate in _blocks(s)], "A block with a rate has lost "
-                "its stride: 1, not 2."),
-        Mistake(lambda s: [(1, 2), (1, 4), (1, 8), (1, 16)], "That is output stride 16. The "
-                "answer depends on the output stride."),
-        Mistake(lambda s: [(stride, max(1, rate // 2)) for stride, rate in _blocks(s)], "That is "
-                "the rate of the layer that lost the stride. Most layers of the block lie behind "
-                "it."),
+    mistakes=in_pairs(
+        lambda s: [(stride, 2 if stride == 1 else 1) for stride, _ in _blocks(s)],
+        "The rate doubles with every stride that is gone, not only with the first.",
+        lambda s: [(stride, 1) for stride, _ in _blocks(s)],
+        "A block that lost its stride needs a rate: its weights were made for a coarser map.",
+        lambda s: [(2, rate) for _, rate in _blocks(s)],
+        "A block with a rate has lost its stride: 1, not 2.",
+        lambda s: [(1, 2), (1, 4), (1, 8), (1, 16)],
+        "That is output stride 16. The answer depends on the output stride.",
+        lambda s: [(stride, max(1, rate // 2)) for stride, rate in _blocks(s)],
+        "That is the rate of the layer that lost the stride. Most layers of the block lie behind "
+        "it.",
     ),
-)  # fmt: skip
+)
 
 
 def _weights(in_channels, channels, rates, image_pooling):
@@ -40,89 +40,72 @@ def _weights(in_channels, channels, rates, image_pooling):
     return read + branches * channels * channels + 2 * channels * (branches + 1)
 
 
-def _without_norms(in_channels, channels, rates, image_pooling):
-    norms = 2 * channels * (2 + len(rates) + image_pooling)
-    return _weights(in_channels, channels, rates, image_pooling) - norms
-
-
-def _without_projection(in_channels, channels, rates, image_pooling):
-    projection = (1 + len(rates) + image_pooling) * channels**2 + 2 * channels
-    return _weights(in_channels, channels, rates, image_pooling) - projection
-
-
-def _with_biases(in_channels, channels, rates, image_pooling):
-    biases = channels * (2 + len(rates) + image_pooling)
-    return _weights(in_channels, channels, rates, image_pooling) + biases
-
-
-def _pool_for_nothing(in_channels, channels, rates, image_pooling):
-    return _weights(in_channels, channels, rates, False)
-
-
 aspp_weights = Exercise(
     solution=_weights,
     because="The 3x3 branches hold nearly all of it, and no rate changes the count.",
     cases=((2048, 256, (6, 12, 18), True), (320, 256, (), True), (64, 16, (1, 2, 3, 4), False)),
-    mistakes=(
-        Mistake(_without_norms, "Each convolution is followed by a batch norm: a scale and a "
-                "shift per channel."),
-        Mistake(_without_projection, "The branches are joined, and a 1x1 with a batch norm "
-                "projects them to `channels` again."),
-        Mistake(_with_biases, "The convolutions have no bias; batch norm would take it away "
-                "again."),
-        Mistake(_pool_for_nothing, "The pool has no weights, but behind it stands a 1x1 "
-                "convolution, and its maps make the projection wider."),
+    mistakes=in_pairs(
+        lambda c, d, rates, pool: _weights(c, d, rates, pool) - 2 * d * (2 + len(rates) + pool),
+        "Each convolution is followed by a batch norm: a scale and a shift per channel.",
+        lambda c, d, r, pool: _weights(c, d, r, pool) - (1 + len(r) + pool) * d**2 - 2 * d,
+        "The branches are joined, and a 1x1 with a batch norm projects them to `channels` again.",
+        lambda c, d, rates, pool: _weights(c, d, rates, pool) + d * (2 + len(rates) + pool),
+        "The convolutions have no bias; batch norm would take it away again.",
+        lambda c, d, rates, pool: _weights(c, d, rates, False),
+        "The pool has no weights, but behind it stands a 1x1 convolution, and its maps make the "
+        "projection wider.",
     ),
-)  # fmt: skip
+)
 
 crop = Exercise(
     solution=lambda rate, output_stride: 2 * rate * output_stride + 1,
     because="2 r + 1 units fit, and n = 2 r s + 1 pixels are the first that make so many.",
     cases=((18, 16), (36, 8), (12, 16), (24, 8)),
-    mistakes=(
-        Mistake(lambda rate, output_stride: 2 * rate * output_stride, "That makes 2 r units. The "
-                "place in the middle needs one of its own."),
-        Mistake(lambda rate, output_stride: (2 * rate + 1) * output_stride, "That is enough, but "
-                "not the smallest: the map rounds up, so the last unit needs one pixel only."),
-        Mistake(lambda rate, output_stride: rate * output_stride + 1, "The kernel reaches r units "
-                "to the left **and** r units to the right."),
-        Mistake(lambda rate, output_stride: 2 * rate + 1, "Those are units of the map. Each is "
-                "`output_stride` pixels from the next."),
+    mistakes=in_pairs(
+        lambda rate, output_stride: 2 * rate * output_stride,
+        "That makes 2 r units. The place in the middle needs one of its own.",
+        lambda rate, output_stride: (2 * rate + 1) * output_stride,
+        "That is enough, but not the smallest: the map rounds up, so the last unit needs one "
+        "pixel only.",
+        lambda rate, output_stride: rate * output_stride + 1,
+        "The kernel reaches r units to the left **and** r units to the right.",
+        lambda rate, output_stride: 2 * rate + 1,
+        "Those are units of the map. Each is `output_stride` pixels from the next.",
     ),
-)  # fmt: skip
+)
 
 normalised = Exercise(
     solution=lambda values, eps=1e-5: (values - values.mean()) / (values.var() + eps) ** 0.5,
     because="A single value becomes 0, and two become -1 and 1, whatever they were.",
     cases=((np.array([3.0, 7.0]),), (np.array([5.0, 1.0, 3.0]),), (np.array([0.02, 0.03]),)),
-    mistakes=(
-        Mistake(lambda values, eps=1e-5: (values - values.mean()) / (values.var(ddof=1) + eps)
-                ** 0.5, "The variance is divided by the number of values here. Divided by one "
-                "less, it is the one that goes into the running statistics."),
-        Mistake(lambda values, eps=1e-5: (values - values.mean()) / (values.std() + eps), "eps is "
-                "added to the variance, under the root."),
-        Mistake(lambda values, eps=1e-5: values / (values.var() + eps) ** 0.5, "First take off "
-                "the mean."),
-        Mistake(lambda values, eps=1e-5: (values - values.mean()) / (values.var() + eps),
-                "Divide by the deviation, the root of the variance."),
+    mistakes=in_pairs(
+        lambda values, eps=1e-5: (values - values.mean()) / (values.var(ddof=1) + eps) ** 0.5,
+        "The variance is divided by the number of values here. Divided by one less, it is the one "
+        "that goes into the running statistics.",
+        lambda values, eps=1e-5: (values - values.mean()) / (values.std() + eps),
+        "eps is added to the variance, under the root.",
+        lambda values, eps=1e-5: values / (values.var() + eps) ** 0.5,
+        "First take off the mean.",
+        lambda values, eps=1e-5: (values - values.mean()) / (values.var() + eps),
+        "Divide by the deviation, the root of the variance.",
     ),
-)  # fmt: skip
+)
 
 rates = Exercise(
     solution=lambda rates, output_stride: [rate * 16 // output_stride for rate in rates],
     because="A rate counts units. Half as far from unit to unit means twice as many of them.",
     cases=(([6, 12, 18], 8), ([6, 12, 18], 32), ([6, 12, 18], 16), ([2, 4], 8)),
-    mistakes=(
-        Mistake(lambda rates, output_stride: list(rates), "At another output stride the same "
-                "rates look at other distances in the picture."),
-        Mistake(lambda rates, output_stride: [rate * output_stride // 16 for rate in rates], "The "
-                "other way round: at output stride 8 units are closer, so it takes more of them."),
-        Mistake(lambda rates, output_stride: [2 * rate for rate in rates], "True at 8. At 32 they "
-                "are halved."),
-        Mistake(lambda rates, output_stride: [rate * output_stride for rate in rates], "Those "
-                "are distances in pixels, if the rates were those of that map."),
+    mistakes=in_pairs(
+        lambda rates, output_stride: list(rates),
+        "At another output stride the same rates look at other distances in the picture.",
+        lambda rates, output_stride: [rate * output_stride // 16 for rate in rates],
+        "The other way round: at output stride 8 units are closer, so it takes more of them.",
+        lambda rates, output_stride: [2 * rate for rate in rates],
+        "True at 8. At 32 they are halved.",
+        lambda rates, output_stride: [rate * output_stride for rate in rates],
+        "Those are distances in pixels, if the rates were those of that map.",
     ),
-)  # fmt: skip
+)
 
 
 def _shrunk(labels, stride, start):
@@ -156,14 +139,14 @@ lost = Exercise(
     solution=_lost,
     because="Small and thin things fall between the pixels that are kept.",
     cases=_CASES,
-    mistakes=(
-        Mistake(lambda labels, stride: _lost(labels, stride, start=0), "That takes the corner of "
-                "every square. Begin at `stride // 2`."),
-        Mistake(lambda labels, stride: _lost(labels, stride, void=frozenset()), "255 is void, and "
-                "no class."),
-        Mistake(lambda labels, stride: sorted(_classes(_shrunk(labels, stride, stride // 2))),
-                "Those are the classes that are still there."),
-        Mistake(lambda labels, stride: len(_lost(labels, stride)), "Return the classes, not how "
-                "many there are."),
+    mistakes=in_pairs(
+        lambda labels, stride: _lost(labels, stride, start=0),
+        "That takes the corner of every square. Begin at `stride // 2`.",
+        lambda labels, stride: _lost(labels, stride, void=frozenset()),
+        "255 is void, and no class.",
+        lambda labels, stride: sorted(_classes(_shrunk(labels, stride, stride // 2))),
+        "Those are the classes that are still there.",
+        lambda labels, stride: len(_lost(labels, stride)),
+        "Return the classes, not how many there are.",
     ),
-)  # fmt: skip
+)

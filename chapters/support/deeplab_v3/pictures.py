@@ -9,7 +9,16 @@ from dlseg.book.picture import Picture, from_svg
 from dlseg.book.style import BLUE, FAINT, GREEN, INK, ORANGE, RED, SKY
 from dlseg.layers.pyramid import scaled_rates
 from dlseg.models.deeplabv3 import cascade_plans
-from support.stages import planned_parts
+from support.stages import (
+    BACKBONE,
+    HEAD,
+    PARTS,
+    RATE,
+    Box,
+    Branches,
+    network_picture,
+    planned_parts,
+)
 
 RATES = (6, 12, 18)  # at output stride 16
 COLOURS = (BLUE, ORANGE, RED)  # of the branches
@@ -30,13 +39,13 @@ def four_ways() -> Picture:
     """Four ways to see things of all sizes (DeepLab v3, figure 2), maps seen from the side."""
     drawn = [_image_pyramid(110), _encoder_decoder(320), _deeper(530), _pooling(740)]
     parts = ["".join(way) for way in drawn]
-    for number, (title, *words) in enumerate(WAYS):
+    for number, (title, *lines) in enumerate(WAYS):
         x = 110 + 210 * number
         parts.append(svg.text(x, 22, title, size=14, anchor="middle"))
-        for row, line in enumerate(words):
+        for row, line in enumerate(lines):
             parts.append(svg.text(x, 306 + 18 * row, line, size=12, anchor="middle"))
-    told = "; ".join(f"{title}: {' '.join(words)}" for title, *words in WAYS)
-    alt = f"Four drawings of networks, the image below and the result above. {told}."
+    listed = "; ".join(f"{title}: {' '.join(lines)}" for title, *lines in WAYS)
+    alt = f"Four drawings of networks, the image below and the result above. {listed}."
     return from_svg(svg.document(850, 336, parts), alt)
 
 
@@ -79,8 +88,7 @@ def _deeper(x: float) -> list[str]:
     widths = [150, 96, 60, 60, 60, 60, 60]
     parts = _tower(x, widths, [FAINT, SKY, SKY, ORANGE, ORANGE, ORANGE, ORANGE])
     for level, rate in enumerate((2, 4, 8, 16), start=3):
-        words = f"rate {rate}"
-        parts.append(svg.text(x + 38, BASE - STEP * level + 12, words, size=12))
+        parts.append(svg.text(x + 38, BASE - STEP * level + 12, f"rate {rate}", size=12))
     return parts
 
 
@@ -110,81 +118,56 @@ def cascade_picture(output_stride: int = 16, side: int = 513) -> Picture:
 
     output_stride: 8, 16, 32, 64, 128 or 256; side: of the square image, pixels.
     """
-    rows = cascade_sizes(output_stride, side)
     title = f"Cascade at output stride {output_stride}, image of {side} x {side} pixels"
-    parts, told = [svg.text(10, 22, title, size=14)], []
-    for number, (name, stride, rate, width) in enumerate(rows):
-        x, drawn = 10 + 150 * number, max(2, 120 * width / -(-side // 8))
-        fill = ORANGE if rate > 1 else SKY
-        parts.append(svg.rect(x, 160 - drawn, drawn, drawn, fill=fill, stroke=INK))
-        words = (name, f"{width} x {width}", f"stride {stride}, rate {rate}")
-        for row, line in enumerate(words):
-            parts.append(svg.text(x, 182 + 18 * row, line, size=12))
-        told.append(f"{name} {width}, stride {stride}, rate {rate}")
-    return from_svg(svg.document(750, 232, parts), f"{title}: {'; '.join(told)}.")
+    rows = cascade_sizes(output_stride, side)
+    boxes = [
+        Box(
+            name,
+            width,
+            (f"stride {stride}", f"rate {rate}"),
+            RATE if rate > 1 else BACKBONE,
+            stride == 1,
+        )
+        for name, stride, rate, width in rows
+    ]
+    blocks = [f"{name} {width}, stride {stride}, rate {rate}" for name, stride, rate, width in rows]
+    alt = f"{title}: {'; '.join(blocks)}."
+    return network_picture(title, [boxes], alt, largest=-(-side // 8))
 
 
-def branch_words(output_stride: int, side: int) -> list[str]:
+def branch_labels(output_stride: int, side: int) -> list[str]:
     """What each of ASPP's five branches is for an image of `side` pixels, taps counted."""
     width = -(-side // output_stride)
-    words = ["1x1"]
+    labels = ["1x1"]
     for rate in scaled_rates(RATES, output_stride):
         share = valid_tap_fractions(width, rate)[9]
-        words.append(f"3x3, rate {rate}: all taps at {share:.0%}")
-    return [*words, "mean of the map, 1x1"]
+        labels.append(f"3x3, rate {rate}: all taps at {share:.0%}")
+    return [*labels, "mean of the map, 1x1"]
 
 
-def network_picture(output_stride: int = 16, side: int = 513) -> Picture:
+def v3_picture(output_stride: int = 16, side: int = 513) -> Picture:
     """DeepLab v3 on ResNet-50 from the image to the logits, with the size of every map.
 
     output_stride: 8, 16 or 32; side: of the square image, pixels.
     """
-    planned = planned_parts("ResNet-50", output_stride, side)
-    names = ("stem", "block1", "block2", "block3", "block4")
-    channels = (64, 256, 512, 1024, 2048)
     title = f"DeepLab v3 on ResNet-50, output stride {output_stride}, image {side} x {side}"
-    parts, told = [svg.text(10, 22, title, size=14)], []
-    for number, (name, count, (plan, width)) in enumerate(
-        zip(names, channels, planned, strict=True)
-    ):
-        rates = f"rate {plan.rate}" if plan.rate > 1 else ""
-        words = (name, f"{width} x {width}", f"{count} ch.", rates)
-        fill = ORANGE if plan.rate > 1 else SKY
-        parts.append(_stage(10 + 88 * number, width, planned[0][1], words, fill))
-        told.append(f"{name} {width}" + (f" with {rates}" if rates else ""))
-    width, branches = planned[-1][1], branch_words(output_stride, side)
-    drawn = _drawn(width, planned[0][1])
-    parts.append(svg.line(362 + drawn, 140 - drawn / 2, 446, 127))
-    parts += [_branch(row, words, 140 - drawn / 2) for row, words in enumerate(branches)]
-    behind = [("joined", "1280 ch."), ("1x1", "256 ch."), ("scores", "21 ch.")]
-    for number, (name, count) in enumerate(behind):
-        words = (name, f"{width} x {width}", count, "")
-        parts.append(_stage(694 + 88 * number, width, planned[0][1], words, GREEN))
-    parts.append(svg.text(694, 244, f"then stretched bilinearly to {side} x {side}", size=12))
-    alt = f"{title}: {', '.join(told)}; five branches of 256 channels: {'; '.join(branches)}; "
+    boxes, sentences = [], []
+    planned = planned_parts("ResNet-50", output_stride, side)
+    for (part, channels, trained), (plan, width) in zip(PARTS["ResNet-50"], planned, strict=True):
+        name, rate = part.replace("layer", "block"), f"rate {plan.rate}"
+        kind = RATE if plan.rate > 1 else BACKBONE
+        boxes.append(Box(name, width, (f"{channels} ch.", rate), kind, plan.stride < trained))
+        sentences.append(f"{name} {width}" + (f" with {rate}" if kind == RATE else ""))
+    labels = branch_labels(output_stride, side)
+    ways = [(label.split(": "), RATE if "rate" in label else HEAD) for label in labels]
+    for name, channels in (("joined", 1280), ("1x1", 256), ("scores", 21)):
+        boxes.append(Box(name, boxes[-1].side, (f"{channels} ch.",), HEAD))
+    width = boxes[-1].side
+    alt = f"{title}: {', '.join(sentences)}; five branches of 256 channels: {'; '.join(labels)}; "
     alt += f"joined {width} x {width} x 1280, then 256, then 21 scores, stretched to {side}."
-    return from_svg(svg.document(950, 262, parts), alt)
-
-
-def _drawn(width: int, largest: int) -> float:
-    """Side of the square that stands for a map of `width` units."""
-    return max(3, 76 * width / largest)
-
-
-def _stage(x: float, width: int, largest: int, words: Sequence[str], fill: str) -> str:
-    drawn = _drawn(width, largest)
-    box = svg.rect(x, 140 - drawn, drawn, drawn, fill=fill, stroke=INK)
-    lines = [svg.text(x, 162 + 18 * row, line, size=12) for row, line in enumerate(words)]
-    return box + "".join(lines)
-
-
-def _branch(row: int, words: str, joined: float) -> str:
-    """One branch of ASPP, linked to block4 and to the joined map, whose middle is at `joined`."""
-    y = 46 + 36 * row
-    fill = ORANGE if "rate" in words else SKY
-    box = svg.rect(470, y, 200, 26, fill=fill, stroke=INK)
-    links = svg.line(446, 127, 470, y + 13) + svg.line(670, y + 13, 694, joined)
-    return links + box + svg.text(478, y + 18, words, size=12)
+    notes = [f"The scores are stretched bilinearly to {side} x {side}."]
+    branches = Branches(len(planned) - 1, ways)
+    return network_picture(title, [boxes], alt, branches=branches, notes=notes)
 
 
 def reach_picture(
@@ -201,21 +184,21 @@ def reach_picture(
     chosen = RATES if rates == KEPT else scaled_rates(RATES, output_stride)
     last = -(-side // output_stride) - 1
     place = [round(share * last) for share in UNITS[unit]]
-    told = rates if rates == KEPT else f"{', '.join(map(str, chosen))} ({rates})"
-    title = f"Output stride {output_stride}, rates {told}"
+    listed = rates if rates == KEPT else f"{', '.join(map(str, chosen))} ({rates})"
+    title = f"Output stride {output_stride}, rates {listed}"
     parts = [svg.text(10, 22, f"{title}; unit at the {unit}", size=14)]
     parts.append(svg.rect(LEFT, TOP, side * SCALE, side * SCALE, fill="#eef2f6", stroke=INK))
-    told = []
+    sentences = []
     for number, (rate, colour) in enumerate(zip(chosen, COLOURS, strict=True)):
         drawn, inside = _taps(place, rate, output_stride, last, colour)
         y = TOP + 20 + 40 * number
-        words = f"rate {rate}: {rate * output_stride} pixels apart, {inside} of 9 taps inside"
-        parts += [drawn, svg.dot(450, y - 5, 6, fill=colour), svg.text(464, y, words)]
-        told.append(words)
+        label = f"rate {rate}: {rate * output_stride} pixels apart, {inside} of 9 taps inside"
+        parts += [drawn, svg.dot(450, y - 5, 6, fill=colour), svg.text(464, y, label)]
+        sentences.append(label)
     parts.append(svg.text(464, TOP + 140, "rings: outside the image, zeros", size=12))
     y, x = (k * output_stride * SCALE for k in place)
     parts.append(svg.dot(LEFT + x, TOP + y, 6))
-    alt = f"{title}, unit at the {unit} of a {side} x {side} image: {'; '.join(told)}."
+    alt = f"{title}, unit at the {unit} of a {side} x {side} image: {'; '.join(sentences)}."
     return from_svg(svg.document(800, 366, parts), alt)
 
 

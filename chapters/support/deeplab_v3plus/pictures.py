@@ -1,28 +1,25 @@
 """The drawings of chapter 11: the network with its two paths, and where a stretch puts units."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from dlseg.book import svg
 from dlseg.book.picture import Picture, from_svg
-from dlseg.book.style import BLUE, INK, ORANGE, SKY
+from dlseg.book.style import INK, SKY
+from support.maps import key
+from support.stages import BACKBONE, HEAD, IMAGE, RATE, Box, network_picture
 
-WIDTH, LARGEST = 820, 92
-ENCODER, DECODER = 150, 350  # base lines of the two rows of maps
-COLOURS = {ENCODER: (SKY, BLUE), DECODER: ("#f8dfae", ORANGE)}
-
-
-@dataclass(frozen=True)
-class Map:
-    """One map of the network: its name, side in units, and channels; x and base place it."""
-
-    name: str
-    side: int
-    channels: int
-    x: float
-    base: float
+WIDTH = 820
+# The ways between the maps, from (row, column) to (row, column): along the encoder, down to the
+# decoder twice, along it.
+LINKS = (
+    *(((0, column), (0, column + 1)) for column in range(3)),
+    ((0, 1), (1, 1)),
+    ((0, 3), (1, 2)),
+    ((1, 1), (1, 3)),
+    *(((1, column), (1, column + 1)) for column in range(2, 6)),
+)
 
 
 def sides(side: int, output_stride: int) -> tuple[int, int]:
@@ -52,66 +49,41 @@ def offsets(side: int, output_stride: int, align_corners: bool) -> np.ndarray:
     return 4 * placed(deep, shallow, align_corners) - output_stride * np.arange(deep)
 
 
-def network_picture(output_stride: int = 16, side: int = 513) -> Picture:
+def v3plus_picture(output_stride: int = 16, side: int = 513) -> Picture:
     """DeepLab v3+ on ResNet-101 or Xception-65 as its maps: above the encoder, below the decoder.
 
     side: of the square image, pixels. The squares grow with the root of the side, not with it.
     """
     shallow, deep = sides(side, output_stride)
-    maps = [
-        Map("image", side, 3, 20, ENCODER),
-        Map("shallow map", shallow, 256, 190, ENCODER),
-        Map("deep map", deep, 2048, 360, ENCODER),
-        Map("ASPP", deep, 256, 520, ENCODER),
-        Map("1x1", shallow, 48, 190, DECODER),
-        Map("stretched", shallow, 256, 300, DECODER),
-        Map("joined", shallow, 304, 410, DECODER),
-        Map("two 3x3", shallow, 256, 520, DECODER),
-        Map("1x1: scores", shallow, 21, 620, DECODER),
-        Map("stretched", side, 21, 715, DECODER),
+    rates = ", ".join(str(rate * 16 // output_stride) for rate in (6, 12, 18))
+    encoder = [
+        _box("image", side, 3, IMAGE),
+        _box("shallow map", shallow, 256, BACKBONE),
+        _box("deep map", deep, 2048, BACKBONE),
+        _box("ASPP", deep, 256, RATE, f"rates {rates}"),
+    ]
+    decoder = [
+        _box("1x1", shallow, 48),
+        _box("stretched", shallow, 256),
+        _box("joined", shallow, 304),
+        _box("two 3x3", shallow, 256),
+        _box("1x1: scores", shallow, 21),
+        _box("stretched", side, 21),
     ]
     title = f"DeepLab v3+, output stride {output_stride}, image of {side} x {side} pixels"
-    rates = ", ".join(str(rate * 16 // output_stride) for rate in (6, 12, 18))
     remark = _remark(side, output_stride)
-    parts = [svg.text(20, 22, title, size=14), _arrows(), *(_square(m, side) for m in maps)]
-    parts.append(svg.text(605, ENCODER + 18, f"rates {rates}", size=12))
-    parts += [svg.text(20, 446 + 18 * row, line, size=12) for row, line in enumerate(remark)]
-    told = ", ".join(f"{m.name} {m.side} x {m.side} with {m.channels}" for m in maps)
-    alt = f"{title}. Encoder, then decoder: {told} channels. ASPP has rates {rates}. "
-    return from_svg(svg.document(WIDTH, 476, parts), alt + " ".join(remark))
-
-
-def _square(drawn: Map, side: int) -> str:
-    size = LARGEST * (drawn.side / side) ** 0.5
-    fill, stroke = COLOURS[drawn.base]
-    corner = drawn.x, drawn.base - size
-    words = (drawn.name, f"{drawn.side} x {drawn.side}", f"{drawn.channels} channels")
-    return svg.rect(*corner, size, size, fill=fill, stroke=stroke, thick=1.5) + "".join(
-        svg.text(drawn.x, drawn.base + 18 + 16 * row, text, size=12)
-        for row, text in enumerate(words)
+    maps = ", ".join(
+        f"{box.name} {box.side} x {box.side} with {box.lines[0].split()[0]}"
+        for box in encoder + decoder
     )
+    alt = f"{title}. Encoder, then decoder: {maps} channels. ASPP has rates {rates}. "
+    alt += " ".join(remark)
+    rows = [encoder, [None, *decoder]]
+    return network_picture(title, rows, alt, links=LINKS, notes=remark, by_root=True)
 
 
-def _arrows() -> str:
-    """The ways between the maps: along the encoder, down to the decoder twice, along it."""
-    high, low = ENCODER - 12, DECODER - 22
-    along = [(118, 184, high), (244, 354, high), (420, 514, high)]
-    along += [(351, 404, low), (461, 514, low), (571, 614, low), (671, 709, low)]
-    ways = [[(start, y), (end, y)] for start, end, y in along]
-    ways.append([(214, ENCODER + 60), (214, DECODER - 54)])
-    ways.append([(540, ENCODER + 60), (540, 250), (325, 250), (325, DECODER - 54)])
-    under = DECODER + 66
-    ways.append([(240, DECODER - 8), (270, DECODER - 8), (270, under), (434, under),
-                 (434, DECODER + 56)])  # fmt: skip
-    return "".join(_arrow(way) for way in ways)
-
-
-def _arrow(way: Sequence[tuple[float, float]]) -> str:
-    """A line along the points with a head at its end; its last piece is level or upright."""
-    (x1, y1), (x2, y2) = way[-2:]
-    dx, dy = 5 * np.sign(x2 - x1), 5 * np.sign(y2 - y1)
-    head = [(x2 - dx - dy, y2 - dy - dx), (x2, y2), (x2 - dx + dy, y2 - dy + dx)]
-    return svg.polyline(way, thick=1.5) + svg.polyline(head, thick=1.5)
+def _box(name: str, side: int, channels: int, kind: str = HEAD, *lines: str) -> Box:
+    return Box(name, side, (f"{channels} channels", *lines), kind)
 
 
 def _remark(side: int, output_stride: int) -> list[str]:
@@ -135,15 +107,16 @@ def stacked_bars(parts: Sequence[tuple[str, Sequence[tuple[str, float]]]], unit:
     """
     longest = max(sum(value for _, value in values) for _, values in parts)
     names = [name for name, _ in parts[0][1]]
-    fills = dict(zip(names, (SKY, "#f8dfae", "#7fceb9"), strict=False))
+    fills = zip(names, (SKY, "#f8dfae", "#7fceb9"), strict=False)
+    looks = {name: {"fill": fill, "stroke": INK, "thick": 0.7} for name, fill in fills}
     scale, left = 480 / longest, 250
-    drawn, told = _key(fills), []
+    drawn, sentences = [key(looks.items(), left, 12)], []
     for row, (network, values) in enumerate(parts):
         x, y = left, 44 + 34 * row
         drawn.append(svg.text(left - 10, y + 17, network, anchor="end"))
         for name, value in values:
             width = scale * value
-            drawn.append(svg.rect(x, y, width, 24, fill=fills[name], stroke=INK, thick=0.7))
+            drawn.append(svg.rect(x, y, width, 24, **looks[name]))
             if width > 40:
                 middle = x + width / 2
                 drawn.append(svg.text(middle, y + 17, f"{value:.1f}", size=12, anchor="middle"))
@@ -151,14 +124,6 @@ def stacked_bars(parts: Sequence[tuple[str, Sequence[tuple[str, float]]]], unit:
         total = sum(value for _, value in values)
         drawn.append(svg.text(x + 8, y + 17, f"{total:.2f} {unit}"))
         pieces = ", ".join(f"{name} {value:.2f}" for name, value in values)
-        told.append(f"{network}: {pieces}, together {total:.2f} {unit}")
+        sentences.append(f"{network}: {pieces}, together {total:.2f} {unit}")
     height = 56 + 34 * len(parts)
-    return from_svg(svg.document(WIDTH + 20, height, drawn), "; ".join(told) + ".")
-
-
-def _key(fills: dict[str, str]) -> list[str]:
-    drawn = []
-    for number, (name, fill) in enumerate(fills.items()):
-        drawn.append(svg.rect(250 + 130 * number, 12, 16, 16, fill=fill, stroke=INK, thick=0.7))
-        drawn.append(svg.text(272 + 130 * number, 25, name))
-    return drawn
+    return from_svg(svg.document(WIDTH + 20, height, drawn), "; ".join(sentences) + ".")

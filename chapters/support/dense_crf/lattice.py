@@ -85,10 +85,8 @@ def lattice_picture(step: str = "splat", sigma: float = 3) -> Picture:
     unit, left, top = SIDE / PIXELS * sigma, 48, 70  # drawing pixels for one sigma
     half = SIDE / PIXELS / 2
     spots = {key: (left + half + x * unit, top + half + y * unit) for key, (x, y) in places.items()}
-    parts = [
-        svg.text(10, 20, f"{number}. {step}: {WORDS[step]}", size=14),
-        _pixels(left, top, pixels),
-    ]
+    title = f"{number}. {step}: {WORDS[step]}"
+    parts = [svg.text(10, 20, title, size=14), _pixels(left, top, pixels)]
     parts += [
         svg.line(*spot, *spots[other], colour=SKY, thick=0.8)
         for key, spot in spots.items()
@@ -113,18 +111,15 @@ def _handed_over(left: float, top: float, spot: tuple, value: float) -> str:
     x, y = left + SIDE / PIXELS * (column + 0.5), top + SIDE / PIXELS * (row + 0.5)
     side = 1 if spot[0] > x else -1
     anchor = "start" if side > 0 else "end"
-    words = svg.text(spot[0] + side * 16, spot[1] - 6, f"{value:.2f}", anchor=anchor)
-    return svg.line(x, y, *spot, colour=BLUE, thick=3) + words
+    label = svg.text(spot[0] + side * 16, spot[1] - 6, f"{value:.2f}", anchor=anchor)
+    return svg.line(x, y, *spot, colour=BLUE, thick=3) + label
 
 
 def _neighbours(key: int, places: dict, spots: dict) -> list[int]:
     """The corners one step ahead along each axis, found by their places."""
     ahead = places[key] + axes()
-    found = []
-    for other, place in places.items():
-        if np.abs(ahead - place).sum(axis=1).min() < 1e-6:
-            found.append(other)
-    return found
+    away = {other: np.abs(ahead - place).sum(axis=1).min() for other, place in places.items()}
+    return [other for other, distance in away.items() if distance < 1e-6]
 
 
 def _pixels(left: float, top: float, values: np.ndarray) -> str:
@@ -150,9 +145,8 @@ def _beside(x: float, top: float, sigma, corners: int, pixels: np.ndarray, step:
     def place(at: float, value: float) -> tuple[float, float]:
         return x + (at - away[0] + 0.5) * across, foot - high * value
 
-    parts.append(
-        svg.text(x, foot - high - 24, "the row of the pixel, and the true Gaussian", size=12)
-    )
+    title = "the row of the pixel, and the true Gaussian"
+    parts.append(svg.text(x, foot - high - 24, title, size=12))
     parts.append(svg.line(x, foot, x + wide, foot))
     for at, value in zip(away, row, strict=True):
         height = high * value

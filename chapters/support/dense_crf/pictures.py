@@ -7,7 +7,7 @@ import numpy as np
 from dlseg.book import svg
 from dlseg.book.picture import Picture, from_svg
 from dlseg.book.style import BLUE, FAINT, GREEN, INK, ORANGE, PAPER, RED
-from support.maps import BROKEN, REPAIRED, STILL, changes, grey, rgb
+from support.maps import BROKEN, REPAIRED, STILL, changes, grey, key, panel, rgb
 
 LABEL_COLOURS = (None, ORANGE, BLUE, GREEN)  # label 0 is left untinted
 TINT = 115  # how opaque a label lies on the photograph, of 255
@@ -104,33 +104,33 @@ def mask_picture(image, before, after, truth, title: str) -> Picture:
     wrong = [int((labels != truth).sum()) for labels in (before, after)]
     repaired = int(((before != truth) & (after == truth)).sum())
     broken = int(((before == truth) & (after != truth)).sum())
-    lines = [
-        (f"repaired: {repaired} pixels", REPAIRED),
-        (f"broken: {broken}", BROKEN),
-        (f"wrong all the time: {wrong[0] - repaired}", STILL),
-        (f"wrong: {wrong[0]} before, {wrong[1]} after", INK),
-        (f"mean IoU before: {mean_iou(before, truth):.3f}", INK),
-        (f"mean IoU after: {mean_iou(after, truth):.3f}", INK),
+    shown = [
+        (f"repaired: {repaired} pixels", {"fill": REPAIRED}),
+        (f"broken: {broken}", {"fill": BROKEN}),
+        (f"wrong all the time: {wrong[0] - repaired}", {"fill": STILL}),
+    ]
+    scores = [
+        f"wrong: {wrong[0]} before, {wrong[1]} after",
+        f"mean IoU before: {mean_iou(before, truth):.3f}",
+        f"mean IoU after: {mean_iou(after, truth):.3f}",
     ]
     right = 10 + 2 * (SIDE + GAP)
     parts = [
         svg.text(10, 18, title),
         overlay(image, after, 10, 28),
-        svg.pixels(10 + SIDE + GAP, 28, SIDE, SIDE, changes(before, after, truth)),
-        *(svg.rect(x, 28, SIDE, SIDE, stroke=INK) for x in (10, 10 + SIDE + GAP)),
+        svg.rect(10, 28, SIDE, SIDE, stroke=INK),
+        panel(10 + SIDE + GAP, SIDE, changes(before, after, truth)),
+        key(shown, right, 38, columns=1),
     ]
-    for number, (words, colour) in enumerate(lines):
-        y = 50 + 30 * number
-        parts += [svg.rect(right, y - 12, 14, 14, fill=colour)] * (colour != INK)
-        parts.append(svg.text(right + 22 * (colour != INK), y, words))
-    alt = f"{title}: {', '.join(words for words, _ in lines)}."
+    parts += [svg.text(right, 146 + 28 * row, line) for row, line in enumerate(scores)]
+    alt = f"{title}: {', '.join([*(line for line, _ in shown), *scores])}."
     return from_svg(svg.document(right + 210, 28 + SIDE + 10, parts), alt)
 
 
 def mean_iou(labels: np.ndarray, truth: np.ndarray) -> float:
     """Intersection over union, the mean over the labels that the truth has."""
-    found = [(labels == label, truth == label) for label in np.unique(truth)]
-    return float(np.mean([(a & b).sum() / (a | b).sum() for a, b in found]))
+    masks = [(labels == label, truth == label) for label in np.unique(truth)]
+    return float(np.mean([(a & b).sum() / (a | b).sum() for a, b in masks]))
 
 
 def kernel_picture(
@@ -149,11 +149,10 @@ def kernel_picture(
     right = 10 + 2 * (SIDE + GAP)
     parts = [
         svg.text(10, 18, title),
-        svg.pixels(10, 28, SIDE, SIDE, image),
-        svg.pixels(10 + SIDE + GAP, 28, SIDE, SIDE, grey(1 - levels)),
+        panel(10, SIDE, image),
+        panel(10 + SIDE + GAP, SIDE, grey(1 - levels)),
     ]
     for left in (10, 10 + SIDE + GAP):
-        parts.append(svg.rect(left, 28, SIDE, SIDE, stroke=INK))
         parts.append(svg.ring(left + spot[0], spot[1], 7, colour=PAPER, thick=5))
         parts.append(svg.ring(left + spot[0], spot[1], 7, colour=RED, thick=2.5))
     lines = [f"listens to {loud} pixels", "by more than 0.1"]

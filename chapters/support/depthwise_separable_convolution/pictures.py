@@ -1,6 +1,7 @@
 """The drawings of chapter 05: one convolution split in two, what each half costs, and its block."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from dlseg.arithmetic import (
 from dlseg.book import svg
 from dlseg.book.picture import Picture, from_svg
 from dlseg.book.style import BLUE, FAINT, GREEN, INK, ORANGE, PAPER, RED, SKY
+from support.maps import key
 
 MAP = 65  # side of the map that costs are drawn for, in pixels
 CELL = 13  # side of one pixel in `split_picture`
@@ -29,7 +31,7 @@ def split_picture() -> Picture:
     panels = (
         (10, "ordinary: 3 x 3 x 3 = 27 products", _ordinary),
         (290, "depthwise: 3 x 3 = 9 products", _depthwise),
-        (570, "pointwise: 3 products", _pointwise),
+        (570, "pointwise: 3 products", partial(_ordinary, first=1, cells=1)),
     )
     for left, title, draw in panels:
         parts += [svg.text(left, 20, title), draw(left)]
@@ -39,8 +41,8 @@ def split_picture() -> Picture:
     return from_svg(svg.document(830, 330, parts), alt)
 
 
-def _ordinary(left: float) -> str:
-    reads = [(left, _top(channel, 3), 0, 3) for channel in range(3)]
+def _ordinary(left: float, first: int = 0, cells: int = 3) -> str:
+    reads = [(left, _top(channel, 3), first, cells) for channel in range(3)]
     return _maps(left, 3) + _maps(left + 170, 4) + _links(reads, left + 170, _top(1, 4), ORANGE)
 
 
@@ -50,11 +52,6 @@ def _depthwise(left: float) -> str:
         for channel, colour in enumerate((BLUE, ORANGE, GREEN))
     ]
     return _maps(left, 3) + _maps(left + 170, 3) + "".join(links)
-
-
-def _pointwise(left: float) -> str:
-    reads = [(left, _top(channel, 3), 1, 1) for channel in range(3)]
-    return _maps(left, 3) + _maps(left + 170, 4) + _links(reads, left + 170, _top(1, 4), ORANGE)
 
 
 def _top(channel: int, channels: int) -> float:
@@ -93,18 +90,19 @@ def cost_picture(in_channels: int, out_channels: int, kernel_size: int, rate: in
     ratio = f"1/{out_channels} + 1/{kernel_size**2} = {split / whole:.3f}"
     verdict = f"split / ordinary = {ratio}: {_times(whole, split)}"
     unit = BAR / max(whole, split)
+    halves = [(depthwise, ORANGE), (split - depthwise, BLUE)]
+    legend = [
+        (f"{name}: {_grouped(weights)} weights", {"fill": colour})
+        for name, (weights, colour) in zip(("depthwise", "pointwise"), halves, strict=True)
+    ]
     parts = [
         svg.text(20, 24, f"{given}, on a map of {MAP} x {MAP}", size=15),
         _bar_row(58, "ordinary", [(whole, SKY)], unit, whole, work),
-        _bar_row(136, "split", [(depthwise, ORANGE), (split - depthwise, BLUE)], unit, split,
-                 split_work),
-        svg.rect(20, 214, 14, 14, fill=ORANGE),
-        svg.text(40, 226, f"depthwise: {_grouped(depthwise)} weights", size=12),
-        svg.rect(300, 214, 14, 14, fill=BLUE),
-        svg.text(320, 226, f"pointwise: {_grouped(split - depthwise)} weights", size=12),
+        _bar_row(136, "split", halves, unit, split, split_work),
+        key(legend, 20, 214, 280),
         svg.text(20, 258, verdict, size=15),
         _window(640, 52, kernel_size, rate),
-    ]  # fmt: skip
+    ]
     alt = f"{given}: ordinary {_grouped(whole)} weights, {_amount(work)} multiply-adds; split "
     alt += f"{_grouped(split)} weights, {_amount(split_work)} multiply-adds; {verdict}."
     return from_svg(svg.document(850, 276, parts), alt)
@@ -112,8 +110,8 @@ def cost_picture(in_channels: int, out_channels: int, kernel_size: int, rate: in
 
 def _bar_row(y, name, shares, unit, weights, work) -> str:
     """A name with its two numbers, and below it one bar cut into (weights, colour)."""
-    words = f"{name}: {_grouped(weights)} weights, {_amount(work)} multiply-adds"
-    parts, x = [svg.text(20, y, words)], 20.0
+    label = f"{name}: {_grouped(weights)} weights, {_amount(work)} multiply-adds"
+    parts, x = [svg.text(20, y, label)], 20.0
     for share, colour in shares:
         parts.append(svg.rect(x, y + 10, max(share * unit, 0.5), 26, fill=colour))
         x += share * unit
@@ -130,8 +128,8 @@ def _window(left: float, top: float, kernel_size: int, rate: int) -> str:
         for column in taps(0, kernel_size, rate=rate):
             x, y = left + middle + column * cell, top + middle + row * cell
             parts.append(svg.rect(x, y, cell, cell, fill=ORANGE, stroke=INK, thick=0.5))
-    words = f"{kernel_size} x {kernel_size} taps over {span} x {span} pixels"
-    return "".join(parts) + svg.text(left, top + 188, words, size=12)
+    label = f"{kernel_size} x {kernel_size} taps over {span} x {span} pixels"
+    return "".join(parts) + svg.text(left, top + 188, label, size=12)
 
 
 def block_picture(channels: int, expansion: int, stride: int) -> Picture:
@@ -206,9 +204,8 @@ def curve_panels(
 
 
 def _times(whole: int, split: int) -> str:
-    if whole >= split:
-        return f"{whole / split:.1f} times cheaper"
-    return f"{split / whole:.1f} times dearer"
+    dearer = f"{split / whole:.1f} times dearer"
+    return f"{whole / split:.1f} times cheaper" if whole >= split else dearer
 
 
 def _grouped(number: int) -> str:

@@ -45,12 +45,12 @@ def coverage_picture(rates: Sequence[int], title: str) -> Picture:
         svg.text(10, 18, title, size=14),
         _square(10, 30, paths),
         *(
-            svg.text(300, 50 + 26 * row, words, size=13, colour=RED if wrong else INK)
-            for row, (words, wrong) in enumerate(lines)
+            svg.text(300, 50 + 26 * row, line, size=13, colour=RED if wrong else INK)
+            for row, (line, wrong) in enumerate(lines)
         ),
         _bars(10, 30 + SIDE + 34, paths),
     ]
-    alt = f"{title}: " + "; ".join(words for words, _ in lines) + "."
+    alt = f"{title}: " + "; ".join(line for line, _ in lines) + "."
     return from_svg(svg.document(WIDE + 20, 30 + SIDE + 34 + HIGH + 40, parts), alt)
 
 
@@ -63,7 +63,7 @@ def _findings(rates: Sequence[int], size: int, touched: int) -> list[tuple[str, 
     return [
         (f"field {size} x {size} pixels, {touched**2} of {size**2} are read", False),
         (f"holes: {size - touched} in a row of {size}", False),
-        (f"falls apart into {maps} map{'s' * (maps > 1)}", False),
+        ("falls apart into 1 map" if maps == 1 else f"falls apart into {maps} maps", False),
         (f"M = {', '.join(map(str, distances))}", False),
         published,
         _verdict("safe test, M_1 = 1", distances[0] == 1, dense),
@@ -72,8 +72,8 @@ def _findings(rates: Sequence[int], size: int, touched: int) -> list[tuple[str, 
 
 
 def _verdict(test: str, passes: bool, dense: bool) -> tuple[str, bool]:
-    wrong = passes != dense
-    return f"{test}: {'passes' if passes else 'fails'}{', wrongly' * wrong}", wrong
+    verdict = f"{test}: {'passes' if passes else 'fails'}"
+    return (verdict, False) if passes == dense else (f"{verdict}, wrongly", True)
 
 
 def _square(x: float, y: float, paths: Sequence[int]) -> str:
@@ -112,9 +112,9 @@ def _bars(x: float, y: float, paths: Sequence[int]) -> str:
         for place, count in enumerate(paths)
         if count == 0
     )
-    words = f"paths to each pixel of one row, at most {most}; crosses: holes"
+    title = f"paths to each pixel of one row, at most {most}; crosses: holes"
     return (
-        svg.text(x, y - 8, words, size=12)
+        svg.text(x, y - 8, title, size=12)
         + f'<path d="{bars}" fill="{SKY}" stroke="{BLUE}" stroke-width="0.5"/>'
         + svg.line(left, foot, left + cell * len(paths), foot)
         + f'<path d="{crosses}" stroke="{RED}" stroke-width="1.5" fill="none"/>'

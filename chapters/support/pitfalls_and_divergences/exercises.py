@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dlseg.book.exercise import Exercise, Mistake
+from dlseg.book.exercise import Exercise, in_pairs
 
 
 def _moves(side, output_stride, align_corners):
@@ -12,25 +12,31 @@ def _moves(side, output_stride, align_corners):
 moves_along = Exercise(
     solution=_moves,
     because="Then neighbouring units lie exactly one output stride apart in the answer too.",
-    cases=((513, 16, True), (513, 16, False), (512, 16, True), (512, 16, False), (505, 8, True),
-           (505, 16, True), (520, 16, False), (320, 8, False)),
-    mistakes=(
-        Mistake(lambda side, s, align: _moves(side, s, not align), "The other way round: with "
-                "aligned corners the last unit must lie on the last pixel."),
-        Mistake(lambda side, s, align: side % s == 0, "True without aligned corners. With them, "
-                "n units have n - 1 gaps, from the first pixel to the last."),
-        Mistake(lambda side, s, align: side % s == 1, "True with aligned corners. Without, a "
-                "unit is a square of side / units pixels: that must be the output stride."),
-        Mistake(lambda side, s, align: True, "At most sizes the stretch is by another factor than "
-                "the output stride."),
-        Mistake(lambda side, s, align: align, "Aligned corners alone do not help: 512 pixels are "
-                "stretched by 511/31 with them."),
+    cases=(
+        (513, 16, True),
+        (513, 16, False),
+        (512, 16, True),
+        (512, 16, False),
+        (505, 8, True),
+        (505, 16, True),
+        (520, 16, False),
+        (320, 8, False),
     ),
-)  # fmt: skip
-
-
-def _faults(mask, num_classes):
-    return sorted(set(mask.ravel().tolist()) - set(range(num_classes)) - {255})
+    mistakes=in_pairs(
+        lambda side, s, align: _moves(side, s, not align),
+        "The other way round: with aligned corners the last unit must lie on the last pixel.",
+        lambda side, s, align: side % s == 0,
+        "True without aligned corners. With them, n units have n - 1 gaps, from the first pixel "
+        "to the last.",
+        lambda side, s, align: side % s == 1,
+        "True with aligned corners. Without, a unit is a square of side / units pixels: that must "
+        "be the output stride.",
+        lambda side, s, align: True,
+        "At most sizes the stretch is by another factor than the output stride.",
+        lambda side, s, align: align,
+        "Aligned corners alone do not help: 512 pixels are stretched by 511/31 with them.",
+    ),
+)
 
 
 _MASKS = (
@@ -41,38 +47,38 @@ _MASKS = (
 )
 
 mask_faults = Exercise(
-    solution=_faults,
+    solution=lambda mask, n: sorted(set(mask.ravel().tolist()) - set(range(n)) - {255}),
     because="An empty list means that the loss, the metric and the picture will agree on it.",
     cases=_MASKS,
-    mistakes=(
-        Mistake(lambda mask, n: sorted(set(mask.ravel().tolist()) - set(range(n))), "255 is "
-                "allowed: it is void."),
-        Mistake(lambda mask, n: sorted(set(mask.ravel().tolist()) - set(range(n + 1)) - {255}),
-                "With n classes the largest label is n - 1."),
-        Mistake(lambda mask, n: sorted(set(range(n)) - set(mask.ravel().tolist())), "Those are "
-                "classes that the mask does not show, which is no fault."),
-        Mistake(lambda mask, n: [v for v in mask.ravel().tolist() if v >= n and v != 255], "Name "
-                "each value once, and sort them: `np.unique` does both."),
-        Mistake(lambda mask, n: sorted(set(mask.ravel().tolist())), "Those are all values. Leave "
-                "out what is allowed."),
+    mistakes=in_pairs(
+        lambda mask, n: sorted(set(mask.ravel().tolist()) - set(range(n))),
+        "255 is allowed: it is void.",
+        lambda mask, n: sorted(set(mask.ravel().tolist()) - set(range(n + 1)) - {255}),
+        "With n classes the largest label is n - 1.",
+        lambda mask, n: sorted(set(range(n)) - set(mask.ravel().tolist())),
+        "Those are classes that the mask does not show, which is no fault.",
+        lambda mask, n: [v for v in mask.ravel().tolist() if v >= n and v != 255],
+        "Name each value once, and sort them: `np.unique` does both.",
+        lambda mask, n: sorted(set(mask.ravel().tolist())),
+        "Those are all values. Leave out what is allowed.",
     ),
-)  # fmt: skip
+)
 
 lonely = Exercise(
     solution=lambda pictures, sizes: [s for s in sizes if s == 1 or pictures % s == 1],
     because="Drop that batch, or let batches run on into the next epoch, as dlseg does.",
     cases=((2913, [8, 12, 16]), (10582, [1, 3, 16]), (1464, [7, 11, 16]), (5, [8, 4, 2])),
-    mistakes=(
-        Mistake(lambda pictures, sizes: [s for s in sizes if pictures % s == 1], "A batch size "
-                "of 1 makes nothing but batches of one."),
-        Mistake(lambda pictures, sizes: [s for s in sizes if pictures % s], "A short batch is no "
-                "error as long as it has two pictures."),
-        Mistake(lambda pictures, sizes: [s for s in sizes if s > 1 and pictures % s != 1], "Those "
-                "are the sizes that are safe."),
-        Mistake(lambda pictures, sizes: [s for s in sizes if pictures % s == 0], "With those no "
-                "batch is short at all."),
+    mistakes=in_pairs(
+        lambda pictures, sizes: [s for s in sizes if pictures % s == 1],
+        "A batch size of 1 makes nothing but batches of one.",
+        lambda pictures, sizes: [s for s in sizes if pictures % s],
+        "A short batch is no error as long as it has two pictures.",
+        lambda pictures, sizes: [s for s in sizes if s > 1 and pictures % s != 1],
+        "Those are the sizes that are safe.",
+        lambda pictures, sizes: [s for s in sizes if pictures % s == 0],
+        "With those no batch is short at all.",
     ),
-)  # fmt: skip
+)
 
 
 def _pyramid(*branches):
@@ -104,21 +110,17 @@ dead_branches = Exercise(
     solution=_dead,
     because="A branch that can be taken away unnoticed was never there.",
     cases=_PYRAMIDS,
-    mistakes=(
-        Mistake(lambda pyramid, x, n: [k for k in range(n) if k not in _dead(pyramid, x, n)],
-                "Those are the branches that do have an influence."),
-        Mistake(lambda pyramid, x, n: [k for k in range(n)
-                                       if pyramid(x, without=k).shape == pyramid(x).shape],
-                "The shape is the same with every branch left out. Compare values."),
-        Mistake(lambda pyramid, x, n: [k for k in range(n)
-                                       if np.isclose(pyramid(x, without=k).sum(),
-                                                     pyramid(x).sum())],
-                "A change may cancel in the sum. Compare place by place."),
-        Mistake(lambda pyramid, x, n: [k for k in range(n)
-                                       if not pyramid(x, without=k).any()],
-                "Compare with the result of all branches, not with zero."),
+    mistakes=in_pairs(
+        lambda pyramid, x, n: [k for k in range(n) if k not in _dead(pyramid, x, n)],
+        "Those are the branches that do have an influence.",
+        lambda p, x, n: [k for k in range(n) if p(x, without=k).shape == p(x).shape],
+        "The shape is the same with every branch left out. Compare values.",
+        lambda p, x, n: [k for k in range(n) if np.isclose(p(x, without=k).sum(), p(x).sum())],
+        "A change may cancel in the sum. Compare place by place.",
+        lambda pyramid, x, n: [k for k in range(n) if not pyramid(x, without=k).any()],
+        "Compare with the result of all branches, not with zero.",
     ),
-)  # fmt: skip
+)
 
 
 def _gamma(gamma, variance, eps_there, eps_here):
@@ -131,42 +133,37 @@ converted_scale = Exercise(
     solution=_gamma,
     because="Scale over root is the same then, whatever comes in.",
     cases=((*_NORM, 1e-3, 1e-5), (*_NORM, 1e-5, 1e-3), (*_NORM, 1e-3, 1e-3)),
-    mistakes=(
-        Mistake(lambda gamma, variance, there, here: _gamma(gamma, variance, here, there), "Upside "
-                "down: scale / sqrt(variance + epsilon) must stay, so the new root multiplies."),
-        Mistake(lambda gamma, variance, there, here: gamma * (variance + here)
-                / (variance + there), "Batch norm divides by the root of variance plus epsilon."),
-        Mistake(lambda gamma, variance, there, here: gamma * (here / there) ** 0.5, "That holds "
-                "for channels without any variance. For the others it matters how large it is."),
-        Mistake(lambda gamma, variance, there, here: gamma + here**0.5 - there**0.5, "Epsilon "
-                "stands below a root, in a quotient: the correction is a factor."),
-        Mistake(lambda gamma, variance, there, here: gamma, "The file fits without a change, but "
-                "its numbers mean something else here."),
+    mistakes=in_pairs(
+        lambda gamma, variance, there, here: _gamma(gamma, variance, here, there),
+        "Upside down: scale / sqrt(variance + epsilon) must stay, so the new root multiplies.",
+        lambda gamma, variance, there, here: gamma * (variance + here) / (variance + there),
+        "Batch norm divides by the root of variance plus epsilon.",
+        lambda gamma, variance, there, here: gamma * (here / there) ** 0.5,
+        "That holds for channels without any variance. For the others it matters how large it is.",
+        lambda gamma, variance, there, here: gamma + here**0.5 - there**0.5,
+        "Epsilon stands below a root, in a quotient: the correction is a factor.",
+        lambda gamma, variance, there, here: gamma,
+        "The file fits without a change, but its numbers mean something else here.",
     ),
-)  # fmt: skip
-
-
-def _whole(field, output_stride):
-    return field + {32: 0, 16: 32, 8: 16 + 32}[output_stride]
-
+)
 
 whole_field = Exercise(
-    solution=_whole,
+    solution=lambda field, output_stride: field + {32: 0, 16: 32, 8: 16 + 32}[output_stride],
     because="Each first unit of a stage that lost its stride looks one old rate farther, on both "
     "sides.",
     cases=((427, 32), (427, 16), (427, 8), (971, 8)),
-    mistakes=(
-        Mistake(lambda field, s: field + 32 * (s < 32), "At output stride 8 two stages have lost "
-                "their stride, block3 and block4."),
-        Mistake(lambda field, s: field + {32: 0, 16: 16, 8: 24}[s], "A 3x3 has a tap on either "
-                "side of its middle: count both."),
-        Mistake(lambda field, s: field + {32: 0, 16: 64, 8: 96}[s], "Count only what is new: the "
-                "old rate was in the field already."),
-        Mistake(lambda field, s: field + {32: 0, 16: 2, 8: 2 + 4}[s], "Those are units. Each is "
-                "`output_stride` pixels from the next."),
-        Mistake(lambda field, s: field + {32: 0, 16: 32, 8: 32 + 64}[s], "At output stride 8 the "
-                "units are 8 pixels apart: block3 adds 16 pixels, block4 32."),
-        Mistake(lambda field, s: field, "That is the rule that keeps the first unit. Dilated as a "
-                "whole, the stage sees more."),
+    mistakes=in_pairs(
+        lambda field, s: field + 32 * (s < 32),
+        "At output stride 8 two stages have lost their stride, block3 and block4.",
+        lambda field, s: field + {32: 0, 16: 16, 8: 24}[s],
+        "A 3x3 has a tap on either side of its middle: count both.",
+        lambda field, s: field + {32: 0, 16: 64, 8: 96}[s],
+        "Count only what is new: the old rate was in the field already.",
+        lambda field, s: field + {32: 0, 16: 2, 8: 2 + 4}[s],
+        "Those are units. Each is `output_stride` pixels from the next.",
+        lambda field, s: field + {32: 0, 16: 32, 8: 32 + 64}[s],
+        "At output stride 8 the units are 8 pixels apart: block3 adds 16 pixels, block4 32.",
+        lambda field, s: field,
+        "That is the rule that keeps the first unit. Dilated as a whole, the stage sees more.",
     ),
-)  # fmt: skip
+)

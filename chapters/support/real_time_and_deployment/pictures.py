@@ -61,7 +61,7 @@ def timeline(latency: int = 50, interval: int = 33, policy: str = QUEUE) -> Pict
         drawn.append(svg.rect(x, 98, width - 1.5, 30, fill=SKY, stroke=BLUE))
         if width > 16:
             drawn.append(svg.text(x + width / 2, 118, str(work.frame), size=12, anchor="middle"))
-    title = f"{policy}: {latency} ms a frame, one every {interval} ms: {_told(done, interval)}"
+    title = f"{policy}: {latency} ms a frame, one every {interval} ms: {_ages(done, interval)}"
     drawn.append(svg.text(10, 24, title, size=13))
     labelled = ", ".join(str(work.frame) for work in done)
     return from_svg(svg.document(WIDTH, 146, drawn), f"{title}. Labelled: {labelled}.")
@@ -79,7 +79,7 @@ def grid_picture(grid: dict) -> Picture:
     """Latency and multiply-adds of the small network over its output stride, a curve per width."""
     figure, axes = new_figure(1, 2, height=3.0)
     widths = sorted({row["width"] for row in grid["rows"]})
-    told = []
+    sentences = []
     for width in widths:
         rows = [row for row in grid["rows"] if row["width"] == width]
         rows.sort(key=lambda row: -row["output_stride"])
@@ -89,7 +89,7 @@ def grid_picture(grid: dict) -> Picture:
         axes[0].errorbar(range(3), middle, error, capsize=3, label=f"width {width:g}")
         adds = [row["backbone_multiply_adds"] / 1e9 for row in rows]
         axes[1].plot(range(3), adds, label=f"width {width:g}")
-        told.append(f"width {width:g}: {', '.join(f'{value:g}' for value in middle)} ms")
+        sentences.append(f"width {width:g}: {', '.join(f'{value:g}' for value in middle)} ms")
     for one, label in zip(axes, ("ms per image", "G multiply-adds"), strict=True):
         one.set(xlabel="output stride", ylabel=label, yscale="log")
         one.set_xticks(range(3), ["32", "16", "8"])
@@ -98,7 +98,7 @@ def grid_picture(grid: dict) -> Picture:
         one.yaxis.set_minor_formatter(NullFormatter())
     axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     side = f"{grid['size']} x {grid['size']} pixels"
-    return from_figure(figure, f"At {side}, output stride 32, 16, 8. {'; '.join(told)}.")
+    return from_figure(figure, f"At {side}, output stride 32, 16, 8. {'; '.join(sentences)}.")
 
 
 def accuracy_picture(runs: Results, grid: dict) -> Picture:
@@ -108,51 +108,45 @@ def accuracy_picture(runs: Results, grid: dict) -> Picture:
     """
     times = {(row["width"], row["output_stride"]): row["ms"][0] for row in grid["rows"]}
     figure, axes = new_figure(width=6.4, height=3.2)
-    told = []
+    sentences = []
     for width in sorted({width for width, _ in times}):
         strides = [s for s in (32, 16, 8) if f"width {width:g}, stride {s}" in runs.arms]
-        scores = [
-            runs.median_and_range(f"width {width:g}, stride {s}", "mean_iou") for s in strides
-        ]
+        arms = [f"width {width:g}, stride {stride}" for stride in strides]
+        scores = [runs.median_and_range(arm, "mean_iou") for arm in arms]
         if not scores:
             continue
         ms, middle = [times[width, s] for s in strides], [score.median for score in scores]
         error = [[s.median - s.low for s in scores], [s.high - s.median for s in scores]]
         axes.errorbar(ms, middle, error, capsize=3, label=f"width {width:g}")
         for stride, x, score in zip(strides, ms, scores, strict=True):
-            axes.annotate(
-                f"{stride}", (x, score.low), (0, -14), textcoords="offset points", ha="center"
-            )
-            told.append(f"width {width:g}, stride {stride}: {score} at {x:g} ms")
+            look = {"textcoords": "offset points", "ha": "center"}
+            axes.annotate(f"{stride}", (x, score.low), (0, -14), **look)
+            sentences.append(f"width {width:g}, stride {stride}: {score} at {x:g} ms")
     side = f"{grid['size']} x {grid['size']}"
     axes.set(xlabel=f"ms for {side} pixels", ylabel="mean IoU on scenes", ylim=(0, None))
     axes.legend(loc="lower right")
-    return from_figure(figure, f"Mean IoU over time for {side} pixels. {'; '.join(told)}.")
+    return from_figure(figure, f"Mean IoU over time for {side} pixels. {'; '.join(sentences)}.")
 
 
 def gains(steps: dict, network: str) -> Picture:
     """How much faster each way is than plain inference_mode: median and range, a row per way."""
     ways = steps["networks"][network]
     figure, axes = new_figure(height=0.9 + 0.33 * len(ways))
-    told = []
-    for row, (way, found) in enumerate(ways.items()):
-        middle, low, high = found["gain"]
+    sentences = []
+    for row, (way, measured) in enumerate(ways.items()):
+        middle, low, high = measured["gain"]
         axes.plot([low, high], [row, row], color=FAINT, linewidth=5, marker="", linestyle="-")
         axes.plot([middle], [row], color=ORANGE if middle < 1 else BLUE, linestyle="", marker="o")
-        axes.annotate(
-            f"{middle:.2f}",
-            (high, row),
-            (8, 0),
-            textcoords="offset points",
-            va="center",
-            backgroundcolor="white",
-        )
-        told.append(f"{way} {middle:.2f} ({low:.2f} to {high:.2f})")
+        look = {"textcoords": "offset points", "va": "center", "backgroundcolor": "white"}
+        axes.annotate(f"{middle:.2f}", (high, row), (8, 0), **look)
+        sentences.append(f"{way} {middle:.2f} ({low:.2f} to {high:.2f})")
     axes.axvline(1, color=FAINT, linewidth=1, zorder=0)
     axes.set_yticks(range(len(ways)), list(ways))
     axes.set(ylim=(len(ways) - 0.5, -0.5), xlabel="times as fast as inference_mode", title=network)
     axes.margins(x=0.12)
-    return from_figure(figure, f"{network}, times as fast as inference_mode: {'; '.join(told)}.")
+    return from_figure(
+        figure, f"{network}, times as fast as inference_mode: {'; '.join(sentences)}."
+    )
 
 
 def rolling_latency(loop: Sequence) -> Picture:
@@ -163,10 +157,8 @@ def rolling_latency(loop: Sequence) -> Picture:
     axes.plot(numbers, [1e3 * frame.median for frame in loop], marker="", label="rolling median")
     axes.set(xlabel="frame", ylabel="ms", ylim=(0, None))
     axes.legend(loc="lower right")  # latencies lie well above 0
-    last = f"{1e3 * loop[-1].median:.1f} ms"
-    return from_figure(
-        figure, f"Latencies of {len(loop)} frames; the last rolling median is {last}."
-    )
+    alt = f"Latencies of {len(loop)} frames; the last rolling median is "
+    return from_figure(figure, f"{alt}{1e3 * loop[-1].median:.1f} ms.")
 
 
 def seams(difference: np.ndarray, title: str) -> Picture:
@@ -176,12 +168,12 @@ def seams(difference: np.ndarray, title: str) -> Picture:
     """
     steps = np.digitize(difference, LEVELS) / len(LEVELS)  # (S, S), 0: nothing
     largest = "none" if difference.max() < LEVELS[0] else f"at most {difference.max():.1g}"
-    words = f"{title}: {largest}"
-    alt = f"The difference between tiles and whole picture, {words}."
-    return panels([coloured(steps, 0, 1)], [words], alt)
+    label = f"{title}: {largest}"
+    alt = f"The difference between tiles and whole picture, {label}."
+    return panels([coloured(steps, 0, 1)], [label], alt)
 
 
-def _told(done: list[Work], interval: int) -> str:
+def _ages(done: list[Work], interval: int) -> str:
     ages = [work.end - work.frame * interval for work in done]
     old = f"{min(ages)} to {max(ages)}" if min(ages) < max(ages) else f"{ages[0]}"
     return f"labels {old} ms old; {SHOWN - len(done)} of {SHOWN} frames not looked at"

@@ -17,7 +17,7 @@ from dlseg.arithmetic import (
 from dlseg.book import svg
 from dlseg.book.picture import Picture, from_svg
 from dlseg.book.style import BLUE, FAINT, INK, ORANGE, PAPER, RED, SKY
-from support.maps import coloured, grey
+from support.maps import coloured, grey, hexadecimal, panel
 from support.photographs import photograph
 from support.taps import cone
 
@@ -25,6 +25,7 @@ SIDE = 258  # of a square picture, in pixels of the drawing
 PHOTO = 128  # pixels of the photograph along one side
 MIDDLE = 64  # the photograph's pixel that the observed unit stands on
 LEVELS = 6  # layers that the cone has room for
+UNIT = {"stroke": RED, "thick": 2}  # the frame of what a unit sees
 # Taps on the map, and how their curve is drawn.
 CURVES = ((9, BLUE, ""), (4, ORANGE, "7 4"), (1, RED, "2 3"))
 
@@ -45,24 +46,22 @@ def field_picture(layers: Sequence[Layer], title: str) -> Picture:
     )
     middle, right = 10 + SIDE + 20, 10 + 2 * (SIDE + 20)
     parts = [
-        svg.text(10, 18, f"the photograph, {PHOTO} x {PHOTO} pixels", size=12),
-        svg.pixels(10, 28, SIDE, SIDE, _photograph()),
-        svg.rect(10, 28, SIDE, SIDE, stroke=FAINT),
+        panel(10, SIDE, _photograph(), f"the photograph, {PHOTO} x {PHOTO} pixels", stroke=FAINT),
         _frame(10, 28, size),
-        svg.text(middle, 18, f"what the unit reads of its {size} x {size}", size=12),
-        svg.pixels(middle, 28, SIDE, SIDE, _read(size, read)),
-        svg.rect(middle, 28, SIDE, SIDE, stroke=RED, thick=2),
+        panel(
+            middle, SIDE, _read(size, read), f"what the unit reads of its {size} x {size}", **UNIT
+        ),
         svg.text(right, 18, title, size=12),
         _table(right, 48, layers, fields),
         svg.text(right, 240, f"pixels read: {read.sum() ** 2} of {size**2}", size=13),
         svg.text(right, 264, f"neighbours stand {fields[-1].stride} apart", size=13),
         cone(layers, 28 + SIDE + 44 + 36 * LEVELS, 36),
-    ]  # fmt: skip
+    ]
     return from_svg(svg.document(820, 28 + SIDE + 44 + 36 * LEVELS + 48, parts), alt)
 
 
 def _counted(layers: Sequence[Layer]) -> str:
-    return f"{len(layers)} layer{'s' * (len(layers) > 1)}"
+    return "1 layer" if len(layers) == 1 else f"{len(layers)} layers"
 
 
 @cache
@@ -90,9 +89,9 @@ def _table(x: float, y: float, layers: Sequence[Layer], fields: Sequence[Field])
     for number, (layer, field) in enumerate(zip(layers, fields, strict=True), start=1):
         rows.append((str(number), str(layer.rate), str(layer.stride), str(field.size)))
     return "".join(
-        svg.text(x + 34 + 58 * place, y + 26 * number, words, size=12, anchor="end")
+        svg.text(x + 34 + 58 * place, y + 26 * number, cell, size=12, anchor="end")
         for number, row in enumerate(rows)
-        for place, words in enumerate(row)
+        for place, cell in enumerate(row)
     )
 
 
@@ -136,14 +135,13 @@ def _tap_map(x: float, y: float, size: int, rate: int) -> str:
             if min(wide, high) >= 13:
                 place = (here[0] + wide / 2, here[1] + high / 2 + 5)
                 colour = PAPER if rows * columns < 5 else INK
-                words = str(rows * columns)
-                parts.append(svg.text(*place, words, anchor="middle", colour=colour))
+                count = str(rows * columns)
+                parts.append(svg.text(*place, count, anchor="middle", colour=colour))
     return "".join([*parts, svg.rect(x, y, SIDE, SIDE, stroke=INK)])
 
 
 def _shade(count: int) -> str:
-    red, green, blue = coloured(np.array([[count]]), 0, 9)[0, 0]
-    return f"#{red:02x}{green:02x}{blue:02x}"
+    return hexadecimal(coloured(np.array([[count]]), 0, 9)[0, 0])
 
 
 @cache
@@ -176,8 +174,8 @@ def _curves(x: float, y: float, size: int, rate: int) -> str:
         parts.append(
             svg.polyline([(left, low - 4), (left + 34, low - 4)], colour=colour, dash=dash)
         )
-        words = f"{count} tap{'s' * (count > 1)}: {_percent(share)}"
-        parts.append(svg.text(left + 40, low, words, size=12))
+        label = f"{count} {'tap' if count == 1 else 'taps'}: {_percent(share)}"
+        parts.append(svg.text(left + 40, low, label, size=12))
     return "".join(parts)
 
 
@@ -201,11 +199,8 @@ def used_picture(layers: Sequence[Layer], title: str) -> Picture:
     weight = np.outer(share, share) / share.max() ** 2
     faded = (255 - (255 - patch) * weight).astype(np.uint8)
     parts = [
-        svg.text(10, 18, f"{title}: {size} x {size}", size=12),
-        svg.pixels(10, 28, SIDE, SIDE, patch),
-        svg.text(30 + SIDE, 18, "the same, faded by weight", size=12),
-        svg.pixels(30 + SIDE, 28, SIDE, SIDE, faded),
-        *(svg.rect(x, 28, SIDE, SIDE, stroke=RED, thick=2) for x in (10, 30 + SIDE)),
+        panel(10, SIDE, patch, f"{title}: {size} x {size}", **UNIT),
+        panel(30 + SIDE, SIDE, faded, "the same, faded by weight", **UNIT),
         _profile(60 + 2 * SIDE, 28, share, width, core),
     ]
     return from_svg(svg.document(80 + 3 * SIDE, 28 + SIDE + 48, parts), alt)
@@ -222,11 +217,10 @@ def _profile(x: float, y: float, share: np.ndarray, width: float, core: int) -> 
     )
     fine = np.linspace(offset[0] - 0.5, offset[-1] + 0.5, 80)
     normal = np.exp(-(fine**2) / (2 * width**2)) / (width * (2 * np.pi) ** 0.5)
-    curve = [(x + (at - offset[0] + 0.5) * bar, y + high * (1 - n / top)) for at, n in
-             zip(fine, normal, strict=True)]  # fmt: skip
+    curve = np.stack([x + (fine - offset[0] + 0.5) * bar, y + high * (1 - normal / top)], 1)
     left, right = x + (size - core) / 2 * bar, x + (size + core) / 2 * bar
     line = y + high + 12
-    return "".join([
+    parts = [
         svg.text(x, 18, "weight by column; dashed: normal curve", size=12),
         f'<path d="{bars}" fill="{SKY}" stroke="{BLUE}" stroke-width="0.5"/>',
         svg.polyline(curve, colour=INK, dash="6 4"),
@@ -234,4 +228,5 @@ def _profile(x: float, y: float, share: np.ndarray, width: float, core: int) -> 
         svg.line(left, line, right, line, colour=BLUE, thick=3),
         svg.text(x, line + 22, f"bar: 95% of the weight, {core} of {size} columns", size=12),
         svg.text(x, line + 42, f"standard deviation {width:.2f} pixels", size=12),
-    ])  # fmt: skip
+    ]
+    return "".join(parts)

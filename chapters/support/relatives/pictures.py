@@ -75,46 +75,34 @@ def ways_picture(diameters: Sequence[int] = (20, 80, 260), unit: str = "centre")
 
     diameters: of the disc, pixels, a row each. unit: see `holding`; its window stands on it.
     """
-    cell, gap, left, parts, told = 180, 20, 70, [], []
+    cell, gap, left, parts, sentences = 180, 20, 70, [], []
     for column, name in enumerate(WAYS):
         x = left + column * (cell + gap) + cell / 2
         parts.append(svg.text(x, 22, name, size=14, anchor="middle"))
     for row, diameter in enumerate(diameters):
-        y, words = 36 + row * (cell + 46), []
+        y, captions = 36 + row * (cell + 46), []
         for line, label in enumerate(("a disc of", f"{diameter} px")):
             parts.append(svg.text(4, y + cell / 2 + 18 * line, label, size=12))
         for column, (name, way) in enumerate(zip(WAYS, windows(), strict=True)):
-            x, found = left + column * (cell + gap), holding(way, diameter, unit)
-            parts.append(_panel(x, y, cell, way, found, diameter, unit))
-            caption = _words(found)
-            colour = INK if found else RED
-            parts.append(
-                svg.text(
-                    x + cell / 2, y + cell + 18, caption, size=12, anchor="middle", colour=colour
-                )
-            )
-            words.append(f"{name[3:]}: {caption}")
-        told.append(f"disc of {diameter} pixels: {', '.join(words)}")
+            x, holder = left + column * (cell + gap), holding(way, diameter, unit)
+            parts.append(_panel(x, y, cell, way, holder, diameter, unit))
+            caption, colour = _caption(holder), INK if holder else RED
+            look = {"size": 12, "anchor": "middle", "colour": colour}
+            parts.append(svg.text(x + cell / 2, y + cell + 18, caption, **look))
+            captions.append(f"{name[3:]}: {caption}")
+        sentences.append(f"disc of {diameter} pixels: {', '.join(captions)}")
     alt = f"Windows of four ways on a disc in a {SIDE} x {SIDE} image, unit at its {unit}. "
     width, height = left + 4 * (cell + gap), 36 + len(diameters) * (cell + 46)
-    return from_svg(svg.document(width, height, parts), f"{alt}{'; '.join(told)}.")
+    return from_svg(svg.document(width, height, parts), f"{alt}{'; '.join(sentences)}.")
 
 
-def _words(found: Window | None) -> str:
-    if found is None:
+def _caption(holder: Window | None) -> str:
+    if holder is None:
         return "no window holds it"
-    return f"{found.size or 'the whole image'}{' px' if found.size else ''}: {found.source}"
+    return f"{holder.size or 'the whole image'}{' px' if holder.size else ''}: {holder.source}"
 
 
-def _panel(
-    x: float,
-    y: float,
-    cell: float,
-    way: Sequence[Window],
-    found: Window | None,
-    diameter: int,
-    unit: str,
-) -> str:
+def _panel(x, y, cell: float, way, holder: Window | None, diameter: int, unit: str) -> str:
     """One image with its disc, the windows of one way, and the one that holds the disc in green."""
     scale = cell / SIDE
     middle, shift = SIDE / 2, 0 if unit == "centre" else -diameter / 2
@@ -122,9 +110,9 @@ def _panel(
         svg.rect(x, y, cell, cell, fill=PAPER_BLUE, stroke=FAINT),
         svg.dot(x + middle * scale, y + middle * scale, diameter / 2 * scale, fill="#f2c879"),
     ]
-    for window in sorted(way, key=lambda window: window is found):
+    for window in sorted(way, key=lambda window: window is holder):
         look = {"stroke": BLUE if window.last else SKY, "thick": 1.5 if window.last else 1}
-        if window is found:
+        if window is holder:
             look = {"stroke": GREEN, "thick": 3.5}
         parts.append(_clipped(x, y, scale, middle + shift, middle, window.size, look))
     parts.append(svg.dot(x + (middle + shift) * scale, y + middle * scale, 3.5))
@@ -138,27 +126,24 @@ def _clipped(x, y, scale: float, column: float, row: float, size: int | None, lo
     (left, right), (top, bottom) = sides
     if right - left < size or bottom - top < size:
         look = look | {"dash": "6 4"}
-    inset = look["thick"] / 2
+    thick = look["thick"]
+    width, height = ((end - start) * scale - thick for start, end in sides)
     return svg.rect(
-        x + left * scale + inset,
-        y + top * scale + inset,
-        (right - left) * scale - 2 * inset,
-        (bottom - top) * scale - 2 * inset,
-        **look,
+        x + left * scale + thick / 2, y + top * scale + thick / 2, width, height, **look
     )
 
 
 def crossings_picture() -> Picture:
     """Five ways to bring resolution back: what crosses from the way down to the way up."""
-    parts, told = [], []
-    for number, (name, *words, sign, colour) in enumerate(CROSSINGS):
+    parts, sentences = [], []
+    for number, (name, *lines, sign, colour) in enumerate(CROSSINGS):
         x = 90 + 180 * number
         parts += [svg.text(x, 22, name, size=14, anchor="middle"), _crossing(x, sign, colour)]
-        for row, line in enumerate(words):
+        for row, line in enumerate(lines):
             parts.append(svg.text(x, 236 + 18 * row, line, size=12, anchor="middle"))
-        told.append(f"{name}: {' '.join(words)}")
+        sentences.append(f"{name}: {' '.join(lines)}")
     alt = "Five networks that come down to small maps and go up again. What crosses over: "
-    return from_svg(svg.document(900, 268, parts), f"{alt}{'; '.join(told)}.")
+    return from_svg(svg.document(900, 268, parts), f"{alt}{'; '.join(sentences)}.")
 
 
 def _crossing(x: float, sign: str, colour: str) -> str:
@@ -192,5 +177,5 @@ def results_picture(results: Sequence[tuple[str, float, str]]) -> Picture:
     axes.set(yticks=range(len(results)), yticklabels=[name for name, *_ in results])
     axes.set(xlim=(55, 97), xlabel="mIoU on Pascal VOC 2012 test, %")
     axes.invert_yaxis()
-    told = "; ".join(f"{name} {value} ({source})" for name, value, source in results)
-    return from_figure(figure, f"Mean IoU on the test set of Pascal VOC 2012, per cent: {told}.")
+    listed = "; ".join(f"{name} {value} ({source})" for name, value, source in results)
+    return from_figure(figure, f"Mean IoU on the test set of Pascal VOC 2012, per cent: {listed}.")

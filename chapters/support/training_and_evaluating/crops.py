@@ -29,15 +29,18 @@ def crop_picture(
     shown = shown_part(height, width, scale, crop_size)
     seen = shown[0] * shown[1] / (scaled[0] * scaled[1])
     padding = 1 - shown[0] * shown[1] / crop_size**2
-    words = [f"the image becomes {scaled[1]} x {scaled[0]}", f"the crop sees {seen:.0%} of it"]
-    words.append(f"{padding:.0%} of the crop is padding, without a loss")
     units = [-(-side // STRIDE) for side in shown]
-    words.append(f"at output stride 16 that is {units[1]} x {units[0]} units")
-    words += [f"rate {rate}: all nine taps on it at {_all_taps(units, rate):.0%}" for rate in RATES]
+    lines = [
+        f"the image becomes {scaled[1]} x {scaled[0]}",
+        f"the crop sees {seen:.0%} of it",
+        f"{padding:.0%} of the crop is padding, without a loss",
+        f"at output stride 16 that is {units[1]} x {units[0]} units",
+        *(f"rate {rate}: all nine taps on it at {_all_taps(units, rate):.0%}" for rate in RATES),
+    ]
     title = f"{picture}, scale {scale:g}, crop {crop_size}"
     parts = [svg.text(LEFT, 22, title, size=14), *_crop_drawing(scaled, crop_size)]
-    parts += [svg.text(LEFT + ROOM + 40, 60 + 26 * row, line) for row, line in enumerate(words)]
-    return from_svg(svg.document(740, TOP + ROOM + 12, parts), f"{title}: {'; '.join(words)}.")
+    parts += [svg.text(LEFT + ROOM + 40, 60 + 26 * row, line) for row, line in enumerate(lines)]
+    return from_svg(svg.document(740, TOP + ROOM + 12, parts), f"{title}: {'; '.join(lines)}.")
 
 
 def _all_taps(units: Sequence[int], rate: int) -> float:

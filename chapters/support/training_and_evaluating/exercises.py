@@ -4,7 +4,7 @@ from statistics import median
 
 import numpy as np
 
-from dlseg.book.exercise import Exercise, Mistake
+from dlseg.book.exercise import Exercise, in_pairs
 
 
 def _places(batch_size, crop_size, output_stride, loss):
@@ -16,19 +16,20 @@ places = Exercise(
     solution=_places,
     because="From v1 to v3 the places of a step became 138 times as many.",
     cases=((20, 306, 8, "shrunk"), (16, 513, 16, "upsampled"), (10, 321, 8, "shrunk")),
-    mistakes=(
-        Mistake(lambda n, crop, stride, loss: n * crop**2, "With shrunk labels the loss is taken "
-                "at the scores, of which there is one for each step of `output_stride`."),
-        Mistake(lambda n, crop, stride, loss: n * (-(-crop // stride)) ** 2, "With upsampled "
-                "logits every pixel of the crop has a loss."),
-        Mistake(lambda n, crop, stride, loss: n * (crop if loss == "upsampled"
-                else crop // stride) ** 2, "Units are rounded up: 306 pixels make 39 at stride 8."),
-        Mistake(lambda n, crop, stride, loss: _places(1, crop, stride, loss), "That is one crop. "
-                "A step has `batch_size` of them."),
-        Mistake(lambda n, crop, stride, loss: n * (crop if loss == "upsampled"
-                else -(-crop // stride)), "A map has two sides."),
+    mistakes=in_pairs(
+        lambda n, crop, stride, loss: n * crop**2,
+        "With shrunk labels the loss is taken at the scores, of which there is one for each step "
+        "of `output_stride`.",
+        lambda n, crop, stride, loss: n * (-(-crop // stride)) ** 2,
+        "With upsampled logits every pixel of the crop has a loss.",
+        lambda n, crop, stride, loss: n * (crop if loss == "upsampled" else crop // stride) ** 2,
+        "Units are rounded up: 306 pixels make 39 at stride 8.",
+        lambda n, crop, stride, loss: _places(1, crop, stride, loss),
+        "That is one crop. A step has `batch_size` of them.",
+        lambda n, crop, stride, loss: n * (crop if loss == "upsampled" else -(-crop // stride)),
+        "A map has two sides.",
     ),
-)  # fmt: skip
+)
 
 
 def _padding(height, width, scale, crop):
@@ -44,63 +45,53 @@ padding = Exercise(
         (1024, 2048, 0.5, 769),
         (400, 400, 2.0, 321),
     ),
-    mistakes=(
-        Mistake(lambda h, w, scale, crop: 1 - h * scale * w * scale / crop**2, "Where the image is "
-                "larger than the crop, the crop shows `crop` pixels of it and no more."),
-        Mistake(lambda h, w, scale, crop: 1 - _padding(h, w, scale, crop), "That is the share with "
-                "image. Padding is the rest."),
-        Mistake(lambda h, w, scale, crop: max(0, 1 - h * scale * w * scale / crop**2), "One side "
-                "may be too short while the other is too long. Take them one by one."),
-        Mistake(lambda h, w, scale, crop: 1 - min(h, crop) * min(w, crop) / crop**2, "First the "
-                "image is resized by `scale`, both sides."),
-        Mistake(lambda h, w, scale, crop: 1 - min(h, crop) * min(w, crop) * scale**2 / crop**2,
-                "First resized, then cut: the scale goes inside the minimum."),
+    mistakes=in_pairs(
+        lambda h, w, scale, crop: 1 - h * scale * w * scale / crop**2,
+        "Where the image is larger than the crop, the crop shows `crop` pixels of it and no more.",
+        lambda h, w, scale, crop: 1 - _padding(h, w, scale, crop),
+        "That is the share with image. Padding is the rest.",
+        lambda h, w, scale, crop: max(0, 1 - h * scale * w * scale / crop**2),
+        "One side may be too short while the other is too long. Take them one by one.",
+        lambda h, w, scale, crop: 1 - min(h, crop) * min(w, crop) / crop**2,
+        "First the image is resized by `scale`, both sides.",
+        lambda h, w, scale, crop: 1 - min(h, crop) * min(w, crop) * scale**2 / crop**2,
+        "First resized, then cut: the scale goes inside the minimum.",
     ),
-)  # fmt: skip
-
-
-def _continued(planned, longer, base):
-    return base * (1 - planned / longer) ** 0.9
-
+)
 
 continued = Exercise(
-    solution=_continued,
+    solution=lambda planned, longer, base: base * (1 - planned / longer) ** 0.9,
     because="Poly looks at the share of the way, and half of the new way is still to come.",
     cases=((30_000, 60_000, 0.007), (6_000, 10_000, 0.001), (90, 100, 1.0)),
-    mistakes=(
-        Mistake(lambda planned, longer, base: 0 * base, "Zero is where the old plan ends. By the "
-                "new plan the way is not over."),
-        Mistake(lambda planned, longer, base: base, "`base` is the rate of iteration 0. The "
-                "next iteration is number `planned`."),
-        Mistake(lambda planned, longer, base: base * (1 - planned / longer), "That is a straight "
-                "line. Poly has the power 0.9."),
-        Mistake(lambda planned, longer, base: base * (planned / longer) ** 0.9, "That grows with "
-                "what is done. Poly falls with it: one minus the share."),
-        Mistake(lambda planned, longer, base: base * (1 - 1 / (longer - planned)) ** 0.9, "The "
-                "count goes on; it does not begin again at 0."),
+    mistakes=in_pairs(
+        lambda planned, longer, base: 0 * base,
+        "Zero is where the old plan ends. By the new plan the way is not over.",
+        lambda planned, longer, base: base,
+        "`base` is the rate of iteration 0. The next iteration is number `planned`.",
+        lambda planned, longer, base: base * (1 - planned / longer),
+        "That is a straight line. Poly has the power 0.9.",
+        lambda planned, longer, base: base * (planned / longer) ** 0.9,
+        "That grows with what is done. Poly falls with it: one minus the share.",
+        lambda planned, longer, base: base * (1 - 1 / (longer - planned)) ** 0.9,
+        "The count goes on; it does not begin again at 0.",
     ),
-)  # fmt: skip
-
-
-def _loss(parts):
-    return sum(total for total, _ in parts) / sum(count for _, count in parts)
-
+)
 
 loss = Exercise(
-    solution=_loss,
+    solution=lambda parts: sum(total for total, _ in parts) / sum(count for _, count in parts),
     because="Every labelled pixel of the batch counts the same, wherever it was computed.",
     cases=(([(1200.0, 1000), (90.0, 100)],), ([(10.0, 10), (40.0, 20), (0.5, 1)],)),
-    mistakes=(
-        Mistake(lambda parts: sum(total / count for total, count in parts) / len(parts), "That is "
-                "the mean of the parts' means: the pixels of a part with much void count more."),
-        Mistake(lambda parts: sum(total / count for total, count in parts), "Those are the parts' "
-                "means, added."),
-        Mistake(lambda parts: sum(total for total, _ in parts) / len(parts), "Divide by labelled "
-                "pixels, not by parts."),
-        Mistake(lambda parts: sum(total for total, _ in parts), "That is the sum. A step should "
-                "not be larger because its pictures have less void."),
+    mistakes=in_pairs(
+        lambda parts: sum(total / count for total, count in parts) / len(parts),
+        "That is the mean of the parts' means: the pixels of a part with much void count more.",
+        lambda parts: sum(total / count for total, count in parts),
+        "Those are the parts' means, added.",
+        lambda parts: sum(total for total, _ in parts) / len(parts),
+        "Divide by labelled pixels, not by parts.",
+        lambda parts: sum(total for total, _ in parts),
+        "That is the sum. A step should not be larger because its pictures have less void.",
     ),
-)  # fmt: skip
+)
 
 
 def _normed(batch_size, processes, accumulate, synchronised):
@@ -117,18 +108,19 @@ normed = Exercise(
         (16, 4, 2, True),
         (10, 1, 2, False),
     ),
-    mistakes=(
-        Mistake(lambda n, processes, parts, synchronised: n, "The gradient is that of the whole "
-                "batch. Batch norm sees only what goes through the network in one call."),
-        Mistake(lambda n, processes, parts, synchronised: n // parts // processes, "Synchronised "
-                "batch norm asks the other processes for their sums."),
-        Mistake(lambda n, processes, parts, synchronised: n // (1 if synchronised else processes),
-                "The parts of an accumulated batch go through one after the other: batch norm "
-                "cannot wait for the next part."),
-        Mistake(lambda n, processes, parts, synchronised: n // parts, "Each process has its own "
-                "share of the pictures, and without synchronising knows no other."),
+    mistakes=in_pairs(
+        lambda n, processes, parts, synchronised: n,
+        "The gradient is that of the whole batch. Batch norm sees only what goes through the "
+        "network in one call.",
+        lambda n, processes, parts, synchronised: n // parts // processes,
+        "Synchronised batch norm asks the other processes for their sums.",
+        lambda n, processes, parts, synchronised: n // (1 if synchronised else processes),
+        "The parts of an accumulated batch go through one after the other: batch norm cannot wait "
+        "for the next part.",
+        lambda n, processes, parts, synchronised: n // parts,
+        "Each process has its own share of the pictures, and without synchronising knows no other.",
     ),
-)  # fmt: skip
+)
 
 
 def _softmax(logits):
@@ -136,30 +128,26 @@ def _softmax(logits):
     return e / e.sum(0)
 
 
-def _views(logits, mirrored):
-    return (_softmax(logits) + _softmax(mirrored)[:, :, ::-1]) / 2
-
-
 _RNG = np.random.default_rng(13)
 views = Exercise(
-    solution=_views,
+    solution=lambda logits, mirrored: (_softmax(logits) + _softmax(mirrored)[:, :, ::-1]) / 2,
     because="Mirrored back, made probabilities, then averaged.",
     cases=tuple((_RNG.normal(0, 2, (3, 4, 5)), _RNG.normal(0, 2, (3, 4, 5))) for _ in range(2)),
-    mistakes=(
-        Mistake(lambda a, b: (_softmax(a) + _softmax(b)) / 2, "The second answer is for the "
-                "mirrored image: its left is your right. Mirror it back."),
-        Mistake(lambda a, b: (_softmax(a) + _softmax(b)[:, ::-1]) / 2, "That turns it upside "
-                "down. Mirror the last axis, the columns."),
-        Mistake(lambda a, b: _softmax((a + b[:, :, ::-1]) / 2), "That averages logits. The papers "
-                "average probabilities, so that no view can shout."),
-        Mistake(lambda a, b: np.maximum(_softmax(a), _softmax(b)[:, :, ::-1]), "That is the "
-                "maximum, as DeepLab v2 took it over scales. It does not add up to 1."),
-        Mistake(lambda a, b: _softmax(a) + _softmax(b)[:, :, ::-1], "Divide by the number of "
-                "views."),
-        Mistake(lambda a, b: (a + b[:, :, ::-1]) / 2, "Logits are not probabilities: take the "
-                "softmax over the classes, the first axis."),
+    mistakes=in_pairs(
+        lambda a, b: (_softmax(a) + _softmax(b)) / 2,
+        "The second answer is for the mirrored image: its left is your right. Mirror it back.",
+        lambda a, b: (_softmax(a) + _softmax(b)[:, ::-1]) / 2,
+        "That turns it upside down. Mirror the last axis, the columns.",
+        lambda a, b: _softmax((a + b[:, :, ::-1]) / 2),
+        "That averages logits. The papers average probabilities, so that no view can shout.",
+        lambda a, b: np.maximum(_softmax(a), _softmax(b)[:, :, ::-1]),
+        "That is the maximum, as DeepLab v2 took it over scales. It does not add up to 1.",
+        lambda a, b: _softmax(a) + _softmax(b)[:, :, ::-1],
+        "Divide by the number of views.",
+        lambda a, b: (a + b[:, :, ::-1]) / 2,
+        "Logits are not probabilities: take the softmax over the classes, the first axis.",
     ),
-)  # fmt: skip
+)
 
 
 def _verdict(first, second):
@@ -171,22 +159,10 @@ def _verdict(first, second):
     return "worse" if all(gain < 0 for gain in gains) else "open"
 
 
-def _medians(first, second):
-    return "better" if median(first) > median(second) else "worse"
-
-
 def _ranges(first, second):
     if min(first) > max(second):
         return "better"
     return "worse" if max(first) < min(second) else "open"
-
-
-def _any_number(first, second):
-    return _verdict(first * 5, second * 5)
-
-
-def _never_worse(first, second):
-    return _verdict(first, second).replace("worse", "open")
 
 
 def _most(first, second):
@@ -205,14 +181,18 @@ verdict = Exercise(
         ([0.50, 0.51, 0.52, 0.40, 0.41], [0.49, 0.50, 0.51, 0.60, 0.61]),
         ([0.60, 0.61], [0.50, 0.51]),
     ),
-    mistakes=(
-        Mistake(_medians, "Two medians always differ a little. Ask every pair of one seed."),
-        Mistake(_ranges, "Ranges of two networks may overlap while every pair says the same: what "
-                "a seed makes easy or hard, it does to both."),
-        Mistake(_any_number, "Fewer than five pairs decide nothing: two coins fall alike every "
-                "second time."),
-        Mistake(_never_worse, "Where every seed says worse, that is a result too."),
-        Mistake(_most, "More than half of five says little: a coin does that every second time. "
-                "The rule asks for all."),
+    mistakes=in_pairs(
+        lambda first, second: "better" if median(first) > median(second) else "worse",
+        "Two medians always differ a little. Ask every pair of one seed.",
+        _ranges,
+        "Ranges of two networks may overlap while every pair says the same: what a seed makes "
+        "easy or hard, it does to both.",
+        lambda first, second: _verdict(first * 5, second * 5),
+        "Fewer than five pairs decide nothing: two coins fall alike every second time.",
+        lambda first, second: _verdict(first, second).replace("worse", "open"),
+        "Where every seed says worse, that is a result too.",
+        _most,
+        "More than half of five says little: a coin does that every second time. The rule asks "
+        "for all.",
     ),
-)  # fmt: skip
+)

@@ -1,5 +1,6 @@
 """Chapter 13: the papers' recipes as data, and what moved their scores."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -102,7 +103,7 @@ PAPERS = {
     "v3+": PaperRecipe(
         replace(_V3, weight_decay=4e-5), 16, TRAINAUG, "ImageNet", "DeepLab v3+, section 4"
     ),
-}  # fmt: skip
+}
 
 
 def recipe_table(names: Sequence[str]) -> str:
@@ -126,64 +127,53 @@ def _shown(paper: PaperRecipe, name: str) -> str:
     return f"{value:,}" if name in ("iterations", "places", "pictures") else str(value)
 
 
-# What a change was worth, as the papers print it: the kind of change, what it was, and the two rows
-# (paper, number of the table, values that single out the row) with it and without.
-_ONE, _V3P = {"views": "one"}, {"decoder": "no", "convolution": "plain", "views": "one"}
-_JFT = {"evaluate": 16, "decoder": "yes", "convolution": "separable", "views": "one"}
-_CHANGES = (
-    ("network", "one fc6: 3x3 at rate 12 for 4x4 at rate 4",
-     ("v1", "2", {"label": "DeepLab-LargeFOV"}), ("v1", "2", {"label": "DeepLab"})),
-    ("network", "four rates for one",
-     ("v2", "3", {"label": "ASPP-L"}), ("v2", "3", {"label": "LargeFOV"})),
-    ("network", "multi-grid",
-     ("v3", "5", {"label": "multi-grid (1,2,4)"}), ("v3", "5", {"label": "multi-grid (1,1,1)"})),
-    ("network", "image pooling",
-     ("v3", "5", {"label": "(1,2,4) and image pooling"}),
-     ("v3", "5", {"label": "multi-grid (1,2,4)"})),
-    ("network", "Xception for ResNet-101",
-     ("v3plus", "5", _V3P | {"evaluate": 16}),
-     ("v3plus", "3", _ONE | {"train": 16, "evaluate": 16, "decoder": "no"})),
-    ("network", "a decoder",
-     ("v3plus", "3", _ONE | {"train": 16, "evaluate": 16, "decoder": "yes"}),
-     ("v3plus", "3", _ONE | {"train": 16, "evaluate": 16, "decoder": "no"})),
-    ("training", "poly for step",
-     ("v2", "2", {"label": "poly", "batch_size": 30, "iterations": 6000}),
-     ("v2", "2", {"label": "step"})),
-    ("training", "more and smaller steps",
-     ("v2", "2", {"label": "poly", "iterations": 20000}),
-     ("v2", "2", {"label": "poly", "batch_size": 30, "iterations": 6000})),
-    ("training", "random scales",
-     ("v2", "4", {"label": "+ random scales 0.5 to 1.5"}),
-     ("v2", "4", {"label": "+ first trained on COCO"})),
-    ("training", "batch norm with 16 pictures for 4",
-     ("v3", "9", {"batch_size": 16}), ("v3", "9", {"batch_size": 4})),
-    ("training", "crops of 513 for 321",
-     ("v3", "8", {"label": "crop 513, BN tuned, logits upsampled"}),
-     ("v3", "8", {"label": "crop 321"})),
-    ("training", "batch norm tuned, not frozen",
-     ("v3", "8", {"label": "crop 513, BN tuned, logits upsampled"}),
-     ("v3", "8", {"label": "BN not tuned"})),
-    ("training", "loss at the size of the labels",
-     ("v3", "8", {"label": "crop 513, BN tuned, logits upsampled"}),
-     ("v3", "8", {"label": "logits not upsampled"})),
-    ("data", "first on COCO (v2)",
-     ("v2", "4", {"label": "+ first trained on COCO"}),
-     ("v2", "4", {"label": "+ three scales, maximum"})),
-    ("data", "first on COCO (v3)",
-     ("v3", "6", {"label": "the same, pretrained on COCO"}),
-     ("v3", "6", {"label": "8, scales and flips"})),
-    ("data", "first on JFT, too",
-     ("v3plus", "5", _JFT | {"pretrained": "COCO, JFT"}),
-     ("v3plus", "5", _JFT | {"pretrained": "COCO"})),
-    ("evaluation", "a CRF behind v2",
-     ("v2", "4", {"label": "+ CRF"}), ("v2", "4", {"label": "ASPP in its place"})),
-    ("evaluation", "output stride 8 for 16",
-     ("v3", "6", {"label": "output stride 8"}), ("v3", "6", {"label": "output stride 16"})),
-    ("evaluation", "several scales",
-     ("v3", "6", {"label": "8, several scales"}), ("v3", "6", {"label": "output stride 8"})),
-    ("evaluation", "mirror images",
-     ("v3", "6", {"label": "8, scales and flips"}), ("v3", "6", {"label": "8, several scales"})),
-)  # fmt: skip
+# What a change was worth, as the papers print it: kind and name of the change, and below it the
+# rows with it and without: paper, table and label of the row, then other values that single it out.
+_CHANGES = """
+network: one fc6: 3x3 at rate 12 for 4x4 at rate 4
+    v1 2 DeepLab-LargeFOV | v1 2 DeepLab
+network: four rates for one
+    v2 3 ASPP-L | v2 3 LargeFOV
+network: multi-grid
+    v3 5 multi-grid (1,2,4) | v3 5 multi-grid (1,1,1)
+network: image pooling
+    v3 5 (1,2,4) and image pooling | v3 5 multi-grid (1,2,4)
+network: Xception for ResNet-101
+    v3plus 5; decoder=no; convolution=plain; views=one; evaluate=16 |
+    v3plus 3; views=one; train=16; evaluate=16; decoder=no
+network: a decoder
+    v3plus 3; views=one; train=16; evaluate=16; decoder=yes |
+    v3plus 3; views=one; train=16; evaluate=16; decoder=no
+training: poly for step
+    v2 2 poly; batch_size=30; iterations=6000 | v2 2 step
+training: more and smaller steps
+    v2 2 poly; iterations=20000 | v2 2 poly; batch_size=30; iterations=6000
+training: random scales
+    v2 4 + random scales 0.5 to 1.5 | v2 4 + first trained on COCO
+training: batch norm with 16 pictures for 4
+    v3 9; batch_size=16 | v3 9; batch_size=4
+training: crops of 513 for 321
+    v3 8 crop 513, BN tuned, logits upsampled | v3 8 crop 321
+training: batch norm tuned, not frozen
+    v3 8 crop 513, BN tuned, logits upsampled | v3 8 BN not tuned
+training: loss at the size of the labels
+    v3 8 crop 513, BN tuned, logits upsampled | v3 8 logits not upsampled
+data: first on COCO (v2)
+    v2 4 + first trained on COCO | v2 4 + three scales, maximum
+data: first on COCO (v3)
+    v3 6 the same, pretrained on COCO | v3 6 8, scales and flips
+data: first on JFT, too
+    v3plus 5; evaluate=16; decoder=yes; convolution=separable; views=one; pretrained=COCO, JFT |
+    v3plus 5; evaluate=16; decoder=yes; convolution=separable; views=one; pretrained=COCO
+evaluation: a CRF behind v2
+    v2 4 + CRF | v2 4 ASPP in its place
+evaluation: output stride 8 for 16
+    v3 6 output stride 8 | v3 6 output stride 16
+evaluation: several scales
+    v3 6 8, several scales | v3 6 output stride 8
+evaluation: mirror images
+    v3 6 8, scales and flips | v3 6 8, several scales
+"""
 KINDS = {"network": BLUE, "training": ORANGE, "data": GREEN, "evaluation": RED}
 
 
@@ -199,19 +189,26 @@ class Gain:
 
 def gains() -> list[Gain]:
     """The changes of the four papers that a table isolates, in the order of KINDS."""
-    return [
-        Gain(kind, what, round(_miou(*with_it) - _miou(*without), 2), _source(with_it, without))
-        for kind, what, with_it, without in _CHANGES
-    ]
+    made = []
+    for change in re.split(r"\n(?=\S)", _CHANGES.strip()):
+        title, rows = change.split("\n", 1)
+        kind, what = title.split(": ", 1)
+        with_it, without = (_row(row) for row in " ".join(rows.split()).split(" | "))
+        source = ", ".join(dict.fromkeys((with_it[1], without[1])))
+        made.append(Gain(kind, what, round(with_it[0] - without[0], 2), source))
+    return made
 
 
-def _miou(paper: str, number: str, where: dict) -> float:
-    return float(paper_table(paper, number).value("miou", **where))
-
-
-def _source(*rows: tuple[str, str, dict]) -> str:
-    tables = dict.fromkeys((paper.replace("plus", "+"), number) for paper, number, _ in rows)
-    return ", ".join(f"{paper} T{number}" for paper, number in tables)
+def _row(text: str) -> tuple[float, str]:
+    """The mIoU in a row of `_CHANGES`, and its source in short."""
+    first, *others = text.split("; ")
+    paper, number, *label = first.split(" ", 2)
+    where = dict(pair.split("=", 1) for pair in others)
+    where = {key: int(value) if value.isdigit() else value for key, value in where.items()}
+    if label:
+        where["label"] = label[0]
+    miou = float(paper_table(paper, number).value("miou", **where))
+    return miou, f"{paper.replace('plus', '+')} T{number}"
 
 
 def gains_picture() -> Picture:
@@ -221,13 +218,13 @@ def gains_picture() -> Picture:
     drawn = axes.barh(
         range(len(rows)), [row.points for row in rows], color=[KINDS[row.kind] for row in rows]
     )
-    axes.bar_label(drawn, [f"{row.points:.2f}   {row.kind}, {row.source}" for row in rows],
-                   padding=3, fontsize=8)  # fmt: skip
+    labels = [f"{row.points:.2f}   {row.kind}, {row.source}" for row in rows]
+    axes.bar_label(drawn, labels, padding=3, fontsize=8)
     axes.set(yticks=range(len(rows)), yticklabels=[row.what for row in rows])
     axes.set(xlabel="points of mIoU on Pascal VOC val", xlim=(0, 17.5))
     axes.invert_yaxis()
-    told = "; ".join(
+    listed = "; ".join(
         f"{kind}: " + ", ".join(f"{row.what} {row.points:.2f}" for row in rows if row.kind == kind)
         for kind in KINDS
     )
-    return from_figure(figure, f"Points of mIoU that single changes were worth. {told}.")
+    return from_figure(figure, f"Points of mIoU that single changes were worth. {listed}.")

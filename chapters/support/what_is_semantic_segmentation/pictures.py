@@ -6,7 +6,9 @@ import numpy as np
 
 from dlseg.book import svg
 from dlseg.book.picture import Picture, from_svg
-from dlseg.book.style import BLUE, INK, ORANGE, PAPER, SKY
+from dlseg.book.style import INK, PAPER
+from support.maps import hexadecimal, key
+from support.stages import BACKBONE, HEAD, IMAGE, Box, network_picture
 
 COLUMN, CELL = 190, 34
 
@@ -18,14 +20,11 @@ def legend(classes: Sequence[str], palette: np.ndarray, columns: int = 4) -> Pic
     """
     names = [*classes, "void (255)"]
     colours = [*palette[: len(classes)], palette[255]]
-    parts = []
-    for number, (name, colour) in enumerate(zip(names, colours, strict=True)):
-        x, y = 10 + number % columns * COLUMN, 8 + number // columns * 28
-        parts.append(svg.rect(x, y, 20, 20, fill=_hex(colour), stroke=INK))
-        parts.append(svg.text(x + 28, y + 15, name))
+    looks = [{"fill": hexadecimal(colour), "stroke": INK} for colour in colours]
+    drawn = key(zip(names, looks, strict=True), 10, 10, COLUMN, columns)
     height = 16 + 28 * -(-len(names) // columns)
     alt = f"The colours of {len(classes)} classes and of void: {', '.join(names)}."
-    return from_svg(svg.document(20 + columns * COLUMN, height, parts), alt)
+    return from_svg(svg.document(20 + columns * COLUMN, height, [drawn]), alt)
 
 
 def number_grids(
@@ -42,7 +41,7 @@ def number_grids(
         parts.append(svg.text(left, 20, title))
         for (row, column), label in np.ndenumerate(grid):
             x, y = left + column * CELL, 30 + row * CELL
-            fill = _hex(palette[label])
+            fill = hexadecimal(palette[label])
             parts.append(svg.rect(x, y, CELL, CELL, fill=fill, stroke=PAPER))
             ink = PAPER if palette[label] @ (0.3, 0.6, 0.1) < 140 else INK
             middle = x + CELL / 2, y + CELL / 2 + 5
@@ -63,9 +62,9 @@ def confusion_picture(matrix: np.ndarray, classes: Sequence[str], alt: str) -> P
         middle = (number + 0.5) * cell
         parts.append(svg.text(left - 8, top + middle + 5, name, anchor="end"))
         parts.append(_slanted(left + middle, top - 8, name))
-    for (row, column), share in np.ndenumerate(shares):
+    for (row, column), share in np.ndenumerate(shares):  # white to the book's blue
         x, y = left + column * cell, top + row * cell
-        fill = _hex(255 - share * (255 - np.array([0, 114, 178])))  # white to the book's blue
+        fill = hexadecimal(255 - share * (255 - np.array([0, 114, 178])))
         parts.append(svg.rect(x, y, cell, cell, fill=fill, stroke=PAPER))
         ink = PAPER if share > 0.5 else INK
         place = x + cell / 2, y + cell / 2 + 5
@@ -77,26 +76,16 @@ def confusion_picture(matrix: np.ndarray, classes: Sequence[str], alt: str) -> P
 def funnel(maps: Sequence[tuple[str, int, int]], alt: str) -> Picture:
     """A network from image to labels: one square per map, as large as the map.
 
-    maps: (name, channels, side in pixels), in the order in which they are computed. Squares of
-    maps smaller than the one before are blue, the others orange.
+    maps: (name, channels, side in pixels), in the order in which they are computed: the image,
+    those of the backbone, the scores, and these stretched.
     """
-    largest = max(side for _, _, side in maps)
-    step, height = 104, 92
-    parts = []
-    for number, (name, channels, side) in enumerate(maps):
-        drawn = max(4, height * side / largest)
-        x = 12 + number * step
-        grown = number and side > maps[number - 1][2]
-        parts.append(svg.rect(x, 12 + height - drawn, drawn, drawn, fill=ORANGE if grown else SKY,
-                              stroke=INK if grown else BLUE))  # fmt: skip
-        for row, words in enumerate((name, f"{side} x {side}", f"{channels} maps")):
-            parts.append(svg.text(x, height + 32 + 17 * row, words, size=12))
-    return from_svg(svg.document(24 + len(maps) * step, height + 78, parts), alt)
+    kinds = (IMAGE, *(BACKBONE for _ in maps[1:-2]), HEAD, HEAD)
+    boxes = [
+        Box(name, side, (f"{channels} maps",), kind)
+        for (name, channels, side), kind in zip(maps, kinds, strict=True)
+    ]
+    return network_picture("The coarse network", [boxes], alt)
 
 
-def _slanted(x: float, y: float, words: str) -> str:
-    return f'<g transform="translate({x:g} {y:g}) rotate(-40)">{svg.text(0, 0, words)}</g>'
-
-
-def _hex(colour) -> str:
-    return "#" + "".join(f"{round(float(value)):02x}" for value in colour)
+def _slanted(x: float, y: float, label: str) -> str:
+    return f'<g transform="translate({x:g} {y:g}) rotate(-40)">{svg.text(0, 0, label)}</g>'

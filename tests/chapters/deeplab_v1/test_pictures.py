@@ -23,33 +23,32 @@ def test_drawn_sizes_and_costs_are_those_of_the_network(variant, released):
     network = on_meta(variant, released)
     assert drawing.parameters(variant) == sum(p.numel() for p in network.parameters())
     for side in (96, 306, 513):
-        found, total = drawing.stages(variant, released, side)
+        maps, total = drawing.stages(variant, released, side)
         scores = network.scores(torch.empty(1, 3, side, side, device="meta"))
-        assert (found[-1].channels, found[-1].side) == (scores.shape[1], scores.shape[2])
-        assert [stage.name for stage in found] == [
-            "pool1", "pool2", "pool3", "pool4", "conv5", "pool5", "fc6", "fc7", "fc8",
-        ]  # fmt: skip
+        assert (maps[-1].channels, maps[-1].side) == (scores.shape[1], scores.shape[2])
+        names = " ".join(stage.name for stage in maps)
+        assert names == "pool1 pool2 pool3 pool4 conv5 pool5 fc6 fc7 fc8"
     assert total == cost(network, 513).multiply_adds
-    assert found[-1].field == receptive_field(ScoreMap(network), 65).size
+    assert maps[-1].field == receptive_field(ScoreMap(network), 65).size
     changed = ["pool4", "conv5", "pool5", "fc6"]
-    assert [stage.name for stage in found if stage.dense] == changed
+    assert [stage.name for stage in maps if stage.dense] == changed
 
 
 @pytest.mark.parametrize("output_stride", [8, 16, 32])
 def test_drawn_pools_are_those_of_the_backbone(output_stride):
     with torch.device("meta"):
         backbone = VGG16(output_stride)
-    found, _ = drawing.stages("LargeFOV", False, 321, output_stride)
+    maps, _ = drawing.stages("LargeFOV", False, 321, output_stride)
     side = 321 + (32 - output_stride) + -321 % output_stride
     last = backbone(torch.empty(1, 3, side, side, device="meta")).last
-    assert last.shape[-1] == found[5].side == found[-1].side == -(-321 // output_stride)
-    assert (found[5].field, found[-1].field) == (212, 404)
+    assert last.shape[-1] == maps[5].side == maps[-1].side == -(-321 // output_stride)
+    assert (maps[5].field, maps[-1].field) == (212, 404)
 
 
 def test_without_holes_nothing_is_dense():
-    alt = drawing.network_picture("LargeFOV", 32, 321).alt
+    alt = drawing.v1_picture("LargeFOV", 32, 321).alt
     assert "fc6 3x3 at rate 3" in alt and "Changed by holes: nothing." in alt
-    assert "Changed by holes: pool5, fc6." in drawing.network_picture("7x7", 16, 321).alt
+    assert "Changed by holes: pool5, fc6." in drawing.v1_picture("7x7", 16, 321).alt
 
 
 @pytest.mark.parametrize("unit", drawing.UNITS)

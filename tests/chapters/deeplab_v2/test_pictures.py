@@ -9,28 +9,30 @@ import torch
 from dlseg.models import DeepLabV2
 from support.deeplab_v2.pictures import (
     NOSE,
-    PARTS,
+    REMARKS,
     _faded,
     _photograph,
     disc_picture,
     hills_picture,
     map_sides,
-    network_picture,
     radius_between,
     tap_distances,
+    v2_picture,
 )
+from support.stages import PARTS
 
 NAMES = {"VGG-16": "vgg16", "ResNet-101": "resnet101"}
 
 
-@pytest.mark.parametrize("backbone", list(PARTS))
+@pytest.mark.parametrize("backbone", list(REMARKS))
 def test_drawn_maps_are_those_of_the_network(backbone):
     with torch.device("meta"):
         network = DeepLabV2(NAMES[backbone])
+    channels = PARTS[backbone.replace("101", "50")][-1][1]
     for side in (160, 241, 321, 512, 513):
         features = network.backbone(torch.empty(1, 3, side, side, device="meta"))
         drawn = map_sides(backbone, side)
-        assert features.last.shape[1:] == (PARTS[backbone][-1][1], drawn[-1], drawn[-1])
+        assert features.last.shape[1:] == (channels, drawn[-1], drawn[-1])
         assert features.low_level.shape[1:] == (256, drawn[1], drawn[1])
 
 
@@ -57,8 +59,8 @@ def test_what_the_taps_tell(radius, rates, low, high):
 
 
 def test_disc_picture_counts_taps():
-    words = disc_picture((6, 12), 50).alt
-    assert "rate 6 5 of 9, rate 12 1 of 9. So the radius is 48 to 68 pixels." in words
+    alt = disc_picture((6, 12), 50).alt
+    assert "rate 6 5 of 9, rate 12 1 of 9. So the radius is 48 to 68 pixels." in alt
     assert "below 48 pixels" in disc_picture((6,), 20).alt
     assert "272 pixels or more" in disc_picture((24,), 290).alt
     assert disc_picture((6, 12), 50).data.count(b"<circle") == 1 + 2 * (2 * 9 + 1)
@@ -82,7 +84,7 @@ def test_hills_picture_tells_the_fields():
     assert picture.data.count(b"<image") == 3
 
 
-def test_network_picture_tells_sizes_and_taps():
-    words = network_picture("ResNet-101", (12, 24), 321).alt
-    assert "layer4 41; " in words
-    assert "rate 12 17%, rate 24 0%; their sum 41 x 41, stretched to 321 x 321" in words
+def test_network_tells_sizes_and_taps():
+    alt = v2_picture("ResNet-101", (12, 24), 321).alt
+    assert "layer4 41; " in alt
+    assert "rate 12 17%, rate 24 0%; their sum 41 x 41, stretched to 321 x 321" in alt

@@ -10,12 +10,12 @@ from dlseg.layers import ASPP
 from dlseg.models import DeepLabV3, DeepLabV3Cascade
 from support.deeplab_v3.exercises import aspp_weights
 from support.deeplab_v3.pictures import (
-    branch_words,
+    branch_labels,
     cascade_picture,
     cascade_sizes,
     four_ways,
-    network_picture,
     reach_picture,
+    v3_picture,
 )
 from tests.backbones.counting import parameters, without_weights
 
@@ -49,19 +49,19 @@ def test_cascade_is_told_in_words():
 def test_drawn_network_is_the_real_one(output_stride, side):
     model = without_weights(lambda: DeepLabV3(ResNet(50, output_stride)))
     scores = model.scores(torch.empty(1, 3, side, side, device="meta"))
-    words = network_picture(output_stride, side).alt
-    assert f"joined {scores.shape[2]} x {scores.shape[2]} x 1280" in words
-    branches = branch_words(output_stride, side)
-    for conv, told in zip(model.classifier[0].convs[1:4], branches[1:4], strict=True):
-        assert told.startswith(f"3x3, rate {conv[0].dilation[0]}: ") and told in words
+    alt = v3_picture(output_stride, side).alt
+    assert f"joined {scores.shape[2]} x {scores.shape[2]} x 1280" in alt
+    branches = branch_labels(output_stride, side)
+    for conv, label in zip(model.classifier[0].convs[1:4], branches[1:4], strict=True):
+        assert label.startswith(f"3x3, rate {conv[0].dilation[0]}: ") and label in alt
 
 
 def test_shares_in_the_branches_are_those_of_the_map():
-    assert [words.split()[-1] for words in branch_words(16, 513)[1:4]] == ["40%", "7%", "0%"]
+    assert [label.split()[-1] for label in branch_labels(16, 513)[1:4]] == ["40%", "7%", "0%"]
 
 
 @pytest.mark.parametrize(
-    ("output_stride", "rates", "unit", "told"),
+    ("output_stride", "rates", "unit", "shares"),
     [
         (16, "scaled with the stride", "centre", ("rate 12: 192 ", "9 of 9", "1 of 9")),
         (8, "scaled with the stride", "centre", ("rate 24: 192 ", "9 of 9", "1 of 9")),
@@ -69,18 +69,18 @@ def test_shares_in_the_branches_are_those_of_the_map():
         (16, "scaled with the stride", "side", ("rate 12: 192 ", "6 of 9", "2 of 9")),
     ],
 )
-def test_reach_counts_the_taps_inside(output_stride, rates, unit, told):
-    words = reach_picture(output_stride, rates, unit).alt
-    middle, last = words.split(";")[1:3]
-    assert told[0] in middle and told[1] in middle and told[2] in last
-    inside = sum(int(part.split(" of 9")[0].split()[-1]) for part in words.split(";"))
+def test_reach_counts_the_taps_inside(output_stride, rates, unit, shares):
+    alt = reach_picture(output_stride, rates, unit).alt
+    middle, last = alt.split(";")[1:3]
+    assert shares[0] in middle and shares[1] in middle and shares[2] in last
+    inside = sum(int(part.split(" of 9")[0].split()[-1]) for part in alt.split(";"))
     drawn = reach_picture(output_stride, rates, unit).data.decode()
     assert len(re.findall('<circle[^>]*fill="none"', drawn)) == 27 - inside
 
 
 def test_four_ways_are_named():
-    words = four_ways().alt
-    assert all(way in words for way in ("image pyramid", "encoder", "deeper", "pyramid pooling"))
+    alt = four_ways().alt
+    assert all(way in alt for way in ("image pyramid", "encoder", "deeper", "pyramid pooling"))
 
 
 def test_counted_weights_are_those_of_the_module():

@@ -7,7 +7,7 @@ import torch
 from dlseg.backbones import ResNet
 from dlseg.layers import upsample
 from dlseg.models import DeepLabV3Plus
-from support.deeplab_v3plus.pictures import network_picture, offsets, placed, stacked_bars
+from support.deeplab_v3plus.pictures import offsets, placed, stacked_bars, v3plus_picture
 from support.maps import right_and_wrong
 
 
@@ -22,7 +22,7 @@ def test_drawn_sizes_and_rates_are_those_of_the_network(output_stride, side):
             )
         logits = network.eval()(torch.empty(1, 3, side, side))
     rates = [branch.conv_dw.dilation[0] for branch in network.aspp.convs[1:4]]
-    alt = network_picture(output_stride, side).alt
+    alt = v3plus_picture(output_stride, side).alt
     for name, units in (("ASPP", seen["aspp"]), ("two 3x3", seen["decoder"])):
         assert f"{name} {units} x {units} with 256" in alt
     assert f"stretched {logits.shape[-1]} x {logits.shape[-1]} with 21" in alt

@@ -46,10 +46,10 @@ def test_splat_hands_on_all_of_the_value():
 
 def test_message_picture_says_the_update():
     kernel = np.array([[0, 0.5], [0.5, 0]])
-    words = crf.message_picture([10, 200], [0.4, 0.9], kernel, [0.4, 0.9], 2.0, 1, 1).alt
+    alt = crf.message_picture([10, 200], [0.4, 0.9], kernel, [0.4, 0.9], 2.0, 1, 1).alt
     unary = -torch.tensor([[0.4, 0.6], [0.9, 0.1]]).log()
     after = F.softmax(-unary + 2 * torch.tensor(kernel).float() @ (-unary).exp(), dim=1)[0, 0]
-    assert f"so Q(A) goes from 0.40 to {after:.2f}" in words
+    assert f"so Q(A) goes from 0.40 to {after:.2f}" in alt
 
 
 def test_changes_and_mean_iou():
@@ -59,8 +59,8 @@ def test_changes_and_mean_iou():
     wanted = [crf.BROKEN, crf.REPAIRED, crf.STILL]
     assert ["#" + bytes(pixel).hex() for pixel in shown[0]] == [*wanted, "#ffffff"]
     assert crf.mean_iou(before, truth) == pytest.approx(1 / 3)
-    words = crf.mask_picture(np.zeros((1, 4), np.uint8), before, after, truth, "four").alt
-    assert "repaired: 1 pixels, broken: 1, wrong all the time: 1, wrong: 2 before, 2 after" in words
+    alt = crf.mask_picture(np.zeros((1, 4), np.uint8), before, after, truth, "four").alt
+    assert "repaired: 1 pixels, broken: 1, wrong all the time: 1, wrong: 2 before, 2 after" in alt
 
 
 def test_photograph_in_colour_is_the_grey_one():

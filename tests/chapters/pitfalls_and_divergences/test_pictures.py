@@ -19,9 +19,9 @@ from support.pitfalls_and_divergences.pictures import (
     ALIGNED,
     AUTHORS,
     PROGRAMS,
-    STATIONS,
     differences,
     pitfall_map,
+    places,
     program_picture,
     shift_picture,
     unit_rates,
@@ -39,7 +39,7 @@ BUILT = {
 
 
 def test_every_pitfall_has_a_place_and_the_kinds_are_counted():
-    pitfalls = list(itertools.chain(*STATIONS.values()))
+    pitfalls = list(itertools.chain(*places().values()))
     assert sorted(number for number, *_ in pitfalls) == list(range(1, 23))
     kinds = Counter(kind for *_, kind in pitfalls)
     assert sorted(kinds.values()) == [2, 4, 16]  # as the chapter says
@@ -74,8 +74,8 @@ def test_only_what_differs_from_the_authors_is_orange():
     drawn = program_picture("VainF", 16).data.decode()
     # Two rates of block4 with multi-grid, and its first; three kinds in ASPP; decoder; stretch.
     assert drawn.count(fill) == 3 + 3 + 1 + 1
-    words = program_picture("segmentation-models-pytorch", 16).alt
-    assert "block4 2, 2, 2" in words and "rate 36" in words and "dropout 0.5" in words
+    alt = program_picture("segmentation-models-pytorch", 16).alt
+    assert "block4 2, 2, 2" in alt and "rate 36" in alt and "dropout 0.5" in alt
 
 
 def test_a_mask_that_is_read_in_place_is_right_everywhere():

@@ -153,8 +153,8 @@ def test_lists_that_share_pictures_are_found(tmp_path):
     assert not [fault for fault in check_folder(tmp_path) if fault.serious]
     with (lists / "train.txt").open("a") as file:
         file.write((lists / "val.txt").read_text())
-    found = [fault.problem for fault in check_folder(tmp_path) if fault.serious]
-    assert len(found) == 1 and "1 of its names are in val.txt too" in found[0]
+    problems = [fault.problem for fault in check_folder(tmp_path) if fault.serious]
+    assert len(problems) == 1 and "1 of its names are in val.txt too" in problems[0]
 
 
 # Batch norm
@@ -258,8 +258,8 @@ def test_every_branch_has_an_influence(make, dead):
     torch.manual_seed(0)
     pyramid, x = make(8, 3, (1, 2, 3, 4)), torch.randn(1, 8, 9, 9)
     pyramid(x).sum().backward()
-    found = [k for k, branch in enumerate(pyramid.branches) if branch[0].weight.grad is None]
-    assert found == dead
+    silent = [k for k, branch in enumerate(pyramid.branches) if branch[0].weight.grad is None]
+    assert silent == dead
 
 
 def test_aspp_and_extra_blocks_never_meet():

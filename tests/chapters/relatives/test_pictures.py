@@ -75,10 +75,10 @@ def test_no_other_place_for_the_unit():
 
 
 def test_ways_are_told_in_words():
-    words = ways_picture((80, 260), "centre").alt
-    assert "disc of 80 pixels: image pyramid: 88 px: image x 0.5" in words
-    assert "disc of 260 pixels: image pyramid: no window holds it" in words
-    assert words.endswith("pyramid pooling: 332 px: rate 18.")
+    alt = ways_picture((80, 260), "centre").alt
+    assert "disc of 80 pixels: image pyramid: 88 px: image x 0.5" in alt
+    assert "disc of 260 pixels: image pyramid: no window holds it" in alt
+    assert alt.endswith("pyramid pooling: 332 px: rate 18.")
     assert "the whole image: mean" in ways_picture((260,), "rim").alt
 
 
@@ -91,8 +91,8 @@ def test_windows_stay_on_their_image(diameter):
 
 
 def test_five_networks_cross_over():
-    words = crossings_picture().alt
-    assert all(name in words for name in ("FCN-8s", "U-Net", "SegNet", "RefineNet", "LRR"))
+    alt = crossings_picture().alt
+    assert all(name in alt for name in ("FCN-8s", "U-Net", "SegNet", "RefineNet", "LRR"))
 
 
 def test_results_name_their_tables():
