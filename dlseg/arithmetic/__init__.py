@@ -22,13 +22,7 @@ from dlseg.arithmetic.coverage import (
 )
 from dlseg.arithmetic.field import Field, field_backward, field_closed_form, stack_fields
 from dlseg.arithmetic.graph import Graph, Misalignment, NoSingleFieldError
-from dlseg.arithmetic.layer import (
-    Layer,
-    effective_kernel,
-    output_size,
-    same_padding,
-    taps,
-)
+from dlseg.arithmetic.layer import Layer, effective_kernel, output_size, same_padding, taps
 from dlseg.arithmetic.networks import (
     PUBLISHED,
     Published,
@@ -44,15 +38,7 @@ from dlseg.arithmetic.networks import (
     tensorflow_same,
     vgg16,
 )
-from dlseg.arithmetic.operations import (
-    AdaptivePool,
-    Crop,
-    Merge,
-    Pad,
-    Resize,
-    Transposed,
-    Whole,
-)
+from dlseg.arithmetic.operations import AdaptivePool, Crop, Merge, Pad, Resize, Transposed, Whole
 from dlseg.arithmetic.output_stride import OUTPUT_STRIDES, StagePlan, plan_stages, to_atrous
 
 __all__ = [

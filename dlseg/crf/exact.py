@@ -12,16 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dlseg.checks import check_choice, check_integer
-from dlseg.crf.kernels import (
-    NORMALIZATIONS,
-    Kernel,
-    check_classes,
-    check_finite,
-    features,
-    penalty,
-    to_maps,
-    to_pixels,
-)
+from dlseg.crf.kernels import NORMALIZATIONS, check_finite, penalty
 
 Filter = Callable[[Tensor], Tensor]
 TINY = 1e-20  # pydensecrf adds it to n before it divides
@@ -112,23 +103,6 @@ class ExactFilter:
         return messages if self.self_term else messages - after * before * values  # k(i, i) = 1
 
 
-def exact_matrices(
-    image: Tensor,
-    kernels: Sequence[Kernel],
-    normalization: str = "symmetric",
-    self_term: bool = True,
-    dtype: torch.dtype | None = None,
-) -> list[Tensor]:
-    """One normalised matrix (B, N, N) per kernel.
-
-    image: as for `features`; normalization, self_term: as for `normalise`; dtype: of the result.
-    """
-    return [
-        normalise(kernel_matrix(features(image, kernel, dtype)), normalization, self_term)
-        for kernel in kernels
-    ]
-
-
 def mean_field_steps(
     unary: Tensor, filters: Sequence[Filter], weights: Sequence[Tensor], iterations: int = 10
 ) -> Iterator[Tensor]:
@@ -148,31 +122,6 @@ def mean_field_steps(
             cost = cost + penalty(apply(q), weight)
         q = (-cost).softmax(-1)
         yield q
-
-
-def mean_field(
-    unary: Tensor,
-    image: Tensor,
-    kernels: Sequence[Kernel],
-    iterations: int = 10,
-    normalization: str = "symmetric",
-    self_term: bool = True,
-) -> Tensor:
-    """Mean field with every pair of pixels; memory for N^2 numbers, so for small images.
-
-    unary: (B, C, H, W) energies -log P, in pixels of the image (B, 3, H, W), see `features`.
-    normalization, self_term: as for `normalise`.
-    Returns: Q, (B, C, H, W), of the unary's dtype.
-    Raises: ValueError for sizes that do not fit, NaN, or what `features` and `normalise` refuse.
-    """
-    check_unary(unary, image, iterations)
-    weights = [kernel.weight_tensor(unary.dtype, unary.device) for kernel in kernels]
-    for weight in weights:
-        check_classes(weight, unary.shape[1])
-    matrices = exact_matrices(image, kernels, normalization, self_term, unary.dtype)
-    filters = [matrix.matmul for matrix in matrices]
-    *_, q = mean_field_steps(to_pixels(unary), filters, weights, iterations)
-    return to_maps(q, tuple(unary.shape[2:]))
 
 
 def check_unary(unary: Tensor, image: Tensor, iterations: int) -> None:

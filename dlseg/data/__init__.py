@@ -8,13 +8,12 @@ A data set has `len`, and gives at each index an image, uint8 (H, W, 3) RGB, and
 from dlseg.data.check import check_folder
 from dlseg.data.cityscapes import CLASSES as CITYSCAPES_CLASSES
 from dlseg.data.cityscapes import Cityscapes, label_of, to_ids, to_train_ids
-from dlseg.data.download import VOC2012, Archive, extract, obtain
+from dlseg.data.download import VOC2012, extract, obtain
 from dlseg.data.files import DataError, Fault, read_image, read_label, write_image, write_label
 from dlseg.data.palette import CITYSCAPES_PALETTE, labels_from_colours, voc_palette
 from dlseg.data.registry import KINDS, data_names, kind_and_folder, open_data
 from dlseg.data.scenes import (
     CLASSES,
-    IGNORE_INDEX,
     PALETTE,
     Card,
     Clip,
@@ -34,7 +33,6 @@ from dlseg.data.transforms import (
     RandomCrop,
     RandomFlip,
     RandomScale,
-    resize,
     to_tensors,
 )
 from dlseg.data.voc import CLASSES as VOC_CLASSES
@@ -45,7 +43,6 @@ __all__ = [
     "CITYSCAPES_CLASSES",
     "CITYSCAPES_PALETTE",
     "CLASSES",
-    "IGNORE_INDEX",
     "KINDS",
     "MEAN",
     "PALETTE",
@@ -54,7 +51,6 @@ __all__ = [
     "VOC2012",
     "VOC_CLASSES",
     "VOC_COUNTS",
-    "Archive",
     "Card",
     "Cityscapes",
     "Clip",
@@ -82,7 +78,6 @@ __all__ = [
     "open_data",
     "read_image",
     "read_label",
-    "resize",
     "to_ids",
     "to_tensors",
     "to_train_ids",

@@ -12,17 +12,7 @@ from dlseg.arithmetic import AdaptivePool, Crop, Layer, Pad, Resize, Transposed,
 from dlseg.inspect.layout import SAME, Call, Layout, LostPositionsError
 from dlseg.inspect.probe import repeat
 
-RESIZES = {
-    "bilinear2d": "bilinear",
-    "bicubic2d": "bicubic",
-    "nearest_exact2d": "nearest-exact",
-    "nearest2d": "nearest",
-}
-PADS = {
-    "constant": "zeros",
-    "reflection": "reflect",
-    "replication": "replicate",
-}
+PADS = {"constant": "zeros", "reflection": "reflect", "replication": "replicate"}
 MATRICES = {
     "mm": ("self", "mat2"),
     "bmm": ("self", "mat2"),
@@ -194,7 +184,7 @@ def mix(tracer, kind: str, layout: Layout, mixed: set[int], keep: bool) -> Layou
 def resize(tracer, call: Call) -> Layout:
     """Interpolation, by size or by a factor that PyTorch then uses as it is."""
     a, layout = call.arguments, tracer.last_axes(call.tracked[0])
-    mode = next(mode for key, mode in RESIZES.items() if key in call.name)
+    mode = call.name.split("upsample_")[1].removesuffix("2d").replace("_", "-")
     scales = a["scale_factors"] if "scale_factors" in a else (a["scales_h"], a["scales_w"])
     operations = []
     for size, units, scale in zip(

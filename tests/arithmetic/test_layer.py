@@ -6,13 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlseg.arithmetic import (
-    Layer,
-    effective_kernel,
-    output_size,
-    same_padding,
-    taps,
-)
+from dlseg.arithmetic import Layer, effective_kernel, output_size, same_padding, taps
 
 kernels, strides, paddings, rates = (st.integers(a, b) for a, b in ((1, 7), (1, 4), (0, 6), (1, 9)))
 

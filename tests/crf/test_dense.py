@@ -7,12 +7,11 @@ import torch
 from torch.func import functional_call
 
 from dlseg.crf.dense import DenseCRF
-from dlseg.crf.exact import mean_field
 from dlseg.crf.fast import updates
 from dlseg.crf.fast.filtering import build_filter
 from dlseg.crf.fast.updates import PairUpdate, ProductUpdate, SoftmaxUpdate, trimmed
 from dlseg.crf.kernels import Kernel, appearance, smoothness
-from tests.crf.toys import coarse_logits, photograph, random_case
+from tests.crf.toys import coarse_logits, mean_field, photograph, random_case
 
 KERNELS = (smoothness(2, 1.5), appearance(20, 60, 4))
 

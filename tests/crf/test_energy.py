@@ -6,15 +6,10 @@ import math
 import pytest
 import torch
 
-from dlseg.crf.energy import (
-    free_energy,
-    labelling_energy,
-    mean_field_progress,
-    pairwise_energy,
-)
-from dlseg.crf.exact import ExactFilter, exact_matrices, mean_field, mean_field_steps
+from dlseg.crf.energy import free_energy, labelling_energy, mean_field_progress, pairwise_energy
+from dlseg.crf.exact import ExactFilter, mean_field_steps
 from dlseg.crf.kernels import Kernel, appearance, compatibility, features, smoothness
-from tests.crf.toys import coarse_logits, photograph, random_case
+from tests.crf.toys import coarse_logits, exact_matrices, mean_field, photograph, random_case
 
 KERNELS = (smoothness(2, 1.5), appearance(3, 90, 2.0))
 WEIGHTS = [torch.tensor(kernel.weight, dtype=torch.float64) for kernel in KERNELS]

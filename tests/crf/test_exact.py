@@ -5,17 +5,16 @@ import math
 import pytest
 import torch
 
+from dlseg.crf.energy import mean_field_progress
 from dlseg.crf.exact import (
     ExactFilter,
     attention_filter,
-    exact_matrices,
     kernel_matrix,
-    mean_field,
     mean_field_steps,
     normalise,
 )
 from dlseg.crf.kernels import NORMALIZATIONS, Kernel, appearance, features, smoothness
-from tests.crf.toys import random_case
+from tests.crf.toys import exact_matrices, mean_field, random_case
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 
@@ -194,4 +193,4 @@ def test_clear_errors(change, message):
     unary, image = random_case()
     arguments = {"unary": unary, "image": image, "kernels": [appearance()], **change}
     with pytest.raises(ValueError, match=message):
-        mean_field(**arguments)
+        mean_field_progress(**arguments)

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from dlseg.crf import minimal
-from dlseg.crf.exact import kernel_matrix, mean_field
+from dlseg.crf.exact import kernel_matrix
 from dlseg.crf.kernels import Kernel
-from tests.crf.toys import coarse_logits, load_pydensecrf, photograph, random_case
+from tests.crf.toys import coarse_logits, load_pydensecrf, mean_field, photograph, random_case
 
 KERNELS = [(3, None, 3.0), (80, 13, 10.0)]
 

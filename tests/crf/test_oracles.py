@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from dlseg.crf import PRESETS, DenseCRF, Kernel, appearance, build_filter, mean_field, smoothness
+from dlseg.crf import PRESETS, DenseCRF, Kernel, appearance, build_filter, smoothness
 from dlseg.crf.kernels import NORMALIZATIONS
-from tests.crf.toys import coarse_logits, load_pydensecrf, photograph, random_case
+from tests.crf.toys import coarse_logits, load_pydensecrf, mean_field, photograph, random_case
 
 # What the lattice may cost on small crops, where it is at its worst: pydensecrf's own agrees with
 # the exact CRF on some 98 % of the pixels, its messages of smooth maps are off by up to 6.8 %.

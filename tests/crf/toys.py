@@ -9,6 +9,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from dlseg.crf.exact import kernel_matrix, mean_field_steps, normalise
+from dlseg.crf.kernels import features, to_maps, to_pixels
+
 
 def random_case(seed=0, batch=1, classes=3, size=(6, 7), dtype=torch.float64):
     """Energies (B, C, H, W) and an image (B, 3, H, W) uint8, both white noise."""
@@ -44,3 +47,20 @@ def load_pydensecrf():
     """The module pydensecrf.densecrf; skips the calling test where it is not installed."""
     reason = "pydensecrf is not installed (it must be built with Cython below 3)"
     return pytest.importorskip("pydensecrf.densecrf", reason=reason)
+
+
+def exact_matrices(image, kernels, normalization="symmetric", self_term=True, dtype=None):
+    """One normalised matrix (B, N, N) per kernel; arguments of `features` and `normalise`."""
+    return [
+        normalise(kernel_matrix(features(image, kernel, dtype)), normalization, self_term)
+        for kernel in kernels
+    ]
+
+
+def mean_field(unary, image, kernels, iterations=10, normalization="symmetric", self_term=True):
+    """Q (B, C, H, W) by matrices of all pairs of pixels, for energies (B, C, H, W)."""
+    weights = [kernel.weight_tensor(unary.dtype) for kernel in kernels]
+    matrices = exact_matrices(image, kernels, normalization, self_term, unary.dtype)
+    filters = [matrix.matmul for matrix in matrices]
+    *_, q = mean_field_steps(to_pixels(unary), filters, weights, iterations)
+    return to_maps(q, tuple(unary.shape[2:]))

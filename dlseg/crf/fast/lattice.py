@@ -15,14 +15,7 @@ from torch import Tensor
 
 from dlseg.crf.exact import TINY
 from dlseg.crf.fast.sparse import Rows, equal_rows
-from dlseg.crf.fast.vertices import (
-    axes,
-    check_features,
-    locate,
-    merge,
-    sorted_entries,
-    where_true,
-)
+from dlseg.crf.fast.vertices import axes, check_features, locate, merge, sorted_entries, where_true
 
 
 class Lattice:

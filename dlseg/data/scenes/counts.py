@@ -11,15 +11,7 @@ import numpy as np
 
 from dlseg.checks import check_integer
 from dlseg.data.scenes.datasets import Scenes
-from dlseg.data.scenes.drawing import (
-    DOTS,
-    LAMP_A,
-    LAMP_B,
-    PLATE_A,
-    PLATE_B,
-    STRIPES,
-    Scene,
-)
+from dlseg.data.scenes.drawing import DOTS, LAMP_A, LAMP_B, PLATE_A, PLATE_B, STRIPES, Scene
 
 PAIRS = ((PLATE_A, PLATE_B), (LAMP_A, LAMP_B))
 

@@ -5,10 +5,9 @@ import itertools
 import pytest
 import torch
 
-from dlseg.crf.exact import exact_matrices
 from dlseg.crf.fast.filtering import METHODS, build_filter
 from dlseg.crf.kernels import NORMALIZATIONS, appearance, smoothness
-from tests.crf.toys import random_case
+from tests.crf.toys import exact_matrices, random_case
 
 KERNELS = {"appearance": appearance(20, 60, 1), "smoothness": smoothness(2, 1)}
 CASES = list(itertools.product(KERNELS, NORMALIZATIONS, (True, False)))
