@@ -61,6 +61,7 @@ from dlseg.arithmetic.output_stride import (
     StagePlan,
     check_output_stride,
     plan_stages,
+    round_channels,
 )
 
 __all__ = [
@@ -109,6 +110,7 @@ __all__ = [
     "plan_stages",
     "rate_for_field",
     "resnet",
+    "round_channels",
     "same_padding",
     "separable_multiply_adds",
     "separable_parameters",

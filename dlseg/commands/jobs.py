@@ -9,7 +9,8 @@ from torch.utils.data import Dataset
 
 from dlseg.checks import CommandError
 from dlseg.data import VOC, Cityscapes, Scenes
-from dlseg.training import Recipe, build_model, describe, load_checkpoint, load_weights
+from dlseg.models import build_model, describe
+from dlseg.training import Recipe, load_checkpoint, load_weights
 from dlseg.training.checkpoint import LAST
 
 TRAIN_SCENES, VALIDATION_SCENES = 2000, 200
@@ -20,7 +21,7 @@ class Job:
     """Everything that decides a training, as plain values.
 
     data: "scenes", "voc:DIR" or "cityscapes:DIR". split: which pictures. network, output_stride,
-    width: see `dlseg.training.describe`. weights: to start from, None, "imagenet" (the backbone's)
+    width: see `dlseg.models.describe`. weights: to start from, None, "imagenet" (the backbone's)
     or the file of a checkpoint.
     """
 

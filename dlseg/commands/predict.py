@@ -85,8 +85,7 @@ def load(path: Path, output_stride: int | None) -> Network:
 
     from dlseg.data.palette import voc_palette
     from dlseg.device import get_device
-    from dlseg.training.checkpoint import CheckpointError
-    from dlseg.training.networks import load_network
+    from dlseg.training import CheckpointError, load_network
 
     try:
         model, entries = load_network(path, output_stride)

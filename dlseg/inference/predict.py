@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from dlseg.layers.upsample import upsample
+from dlseg.layers import upsample
 
 
 @contextmanager

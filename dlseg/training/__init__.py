@@ -4,23 +4,25 @@
 process or several (`dlseg.training.distributed`), on the CPU or on GPUs.
 """
 
-from dlseg.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from dlseg.training.checkpoint import (
+    CheckpointError,
+    load_checkpoint,
+    load_network,
+    load_weights,
+    save_checkpoint,
+)
 from dlseg.training.engine import History, train
 from dlseg.training.evaluate import evaluate
 from dlseg.training.loader import TrainingPictures, duplicate_rare
 from dlseg.training.losses import segmentation_loss, shrink_labels
-from dlseg.training.networks import NETWORKS, build_model, describe, load_network, load_weights
 from dlseg.training.recipe import Recipe
 from dlseg.training.schedule import learning_rate, poly, step
 
 __all__ = [
-    "NETWORKS",
     "CheckpointError",
     "History",
     "Recipe",
     "TrainingPictures",
-    "build_model",
-    "describe",
     "duplicate_rare",
     "evaluate",
     "learning_rate",

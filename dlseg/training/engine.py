@@ -116,7 +116,7 @@ def train(
     model: see `dlseg.models`; it is changed, and left on `device` in eval mode.
     folder: where the checkpoint last.pt goes, before the first step, every checkpoint_every
     iterations and at the end; None: nowhere. resume: go on from it; without, it must not be there.
-    description, extra: entries of the checkpoint, see `dlseg.training.networks` and `.checkpoint`.
+    description, extra: entries of the checkpoint, see `dlseg.training.checkpoint`.
     workers: processes that prepare pictures; they change nothing but the speed.
     watch: called in every process after each step with (iteration, loss, learning rate).
     validate: called in every process at the end, and every validate_every iterations if given; its

@@ -4,12 +4,12 @@ from functools import partial
 
 import pytest
 import torch
+from dlseg.backbones.width import round_channels
 from torch import nn
 
 from dlseg.arithmetic.counting import conv_multiply_adds, inverted_residual_multiply_adds
 from dlseg.backbones.features import LastMap
 from dlseg.backbones.mobilenetv2 import InvertedResidual, MobileNetV2
-from dlseg.backbones.width import round_channels
 from dlseg.inspect import gradient_support, receptive_field
 from tests.backbones.counting import multiply_adds, parameters, without_weights
 from tests.peers import load_timm, load_torchvision, randomise

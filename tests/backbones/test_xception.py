@@ -4,10 +4,10 @@ from functools import partial
 
 import pytest
 import torch
+from dlseg.backbones.width import round_channels
 
 from dlseg.arithmetic.counting import conv_multiply_adds, separable_multiply_adds
 from dlseg.backbones.features import LastMap
-from dlseg.backbones.width import round_channels
 from dlseg.backbones.xception import Xception, XceptionBlock
 from dlseg.inspect import receptive_field
 from tests.backbones.counting import multiply_adds, parameters, without_weights

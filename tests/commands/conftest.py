@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from dlseg.data.scenes import CLASSES, PALETTE
-from dlseg.training import build_model, describe, save_checkpoint
+from dlseg.models import build_model, describe
+from dlseg.training import save_checkpoint
 from dlseg.training.checkpoint import ENTRIES
 
 

@@ -14,7 +14,8 @@ from dlseg.data.files import write_image
 from dlseg.data.scenes import CLASSES, PALETTE
 from dlseg.data.transforms import MEAN, STD
 from dlseg.inference.overlay import legend, overlay, shares
-from dlseg.training import build_model, describe, save_checkpoint
+from dlseg.models import build_model, describe
+from dlseg.training import save_checkpoint
 from dlseg.training.checkpoint import ENTRIES
 from tests.chapters.tools import ROOT
 

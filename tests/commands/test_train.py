@@ -12,7 +12,8 @@ import torch
 from dlseg.book import cli
 from dlseg.commands import jobs
 from dlseg.commands.train import OPTIONS
-from dlseg.training import NETWORKS, load_checkpoint, save_checkpoint
+from dlseg.models import NETWORKS
+from dlseg.training import load_checkpoint, save_checkpoint
 from tests.data.folders import write_cityscapes, write_voc
 
 ROOT = Path(__file__).parents[2]
@@ -197,7 +198,7 @@ def test_a_checkpoint_of_other_code(capsys):
 def test_help_names_networks_that_exist(capsys):
     words = re.findall(r"\b(?:fcn|deeplab)[a-z0-9]*-[a-z0-9_]+", OPTIONS["network"][1])
     assert len(words) >= 3 and set(words) <= set(NETWORKS)
-    backbones = {name.split("-")[1] for name in NETWORKS}
+    backbones = {backbone for _, backbone in NETWORKS.values()}
     assert {"vgg16", "vgg16_bn"} <= backbones & set(re.findall(r"\w+", OPTIONS["network"][1]))
 
 

@@ -10,8 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from dlseg.backbones import check_image
-from dlseg.checks import check_integer
+from dlseg.checks import check_image, check_integer
 from dlseg.crf.dense import DenseCRF
 from dlseg.crf.kernels import PRESETS, Kernel, compatibility
 
