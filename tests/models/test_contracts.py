@@ -84,7 +84,7 @@ ON_VGG = [relatives.SkipFCN, relatives.SegNet, relatives.LRR, relatives.DilatedN
 
 @pytest.mark.parametrize("make", WITH_BACKBONE + ON_VGG, ids=lambda make: make.__name__)
 def test_signature(make):
-    """`Name(backbone, num_classes=21, *, output_stride, width, weights, ...)`, at most 8 options."""
+    """`Name(backbone, num_classes=21, *, output_stride, width, weights, ...)`: 8 options."""
     backbone, classes, *options = signature(make).parameters.values()
     assert (backbone.name, classes.name, classes.default) == ("backbone", "num_classes", 21)
     assert {option.kind for option in options} == {Parameter.KEYWORD_ONLY} and len(options) <= 8
