@@ -21,9 +21,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dlseg.backbones.mobilenetv2 import MobileNetV2
-from dlseg.backbones.resnet import ResNet
-from dlseg.backbones.xception import Xception
+from dlseg.backbones import MobileNetV2, ResNet, Xception
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.peers import load_timm, load_torchvision
@@ -35,7 +33,7 @@ def resnet50() -> Pair:
     """Ours, and what makes the last map of torchvision's."""
     dense = [False, False, True]
     peer = load_torchvision().models.resnet50(replace_stride_with_dilation=dense).eval()
-    model = ResNet(50, 16, num_classes=1000).eval()
+    model = ResNet(num_classes=1000).eval()
     model.load_state_dict(peer.state_dict())
     return model, nn.Sequential(*list(peer.children())[:-2])  # without pooling and fc
 
@@ -54,7 +52,7 @@ def mobilenet_v2() -> Pair:
 def xception65() -> Pair:
     """Ours, and what makes the last map of timm's."""
     peer = load_timm().create_model("xception65", output_stride=16).eval()
-    model = Xception(65, 16, num_classes=1000).eval()
+    model = Xception(num_classes=1000).eval()
     model.load_state_dict(peer.state_dict())
     return model, peer.forward_features
 

@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dlseg.backbones import MobileNetV2, ResNet, Xception
+from dlseg.backbones import ResNet
 from dlseg.inference import (
     CHECKED,
     INPUT,
@@ -56,19 +56,18 @@ WIDTHS, STRIDES = (0.25, 0.5, 1.0), (8, 16, 32)
 
 def small(output_stride: int = 16, width: float = 1.0) -> DeepLabV3:
     """The network of MobileNetV2, section 6.3: no 3x3 branch."""
-    channels = max(8, round(256 * width))
-    return DeepLabV3(MobileNetV2(output_stride, width), 21, channels, ())
+    return DeepLabV3("mobilenetv2", output_stride=output_stride, width=width, atrous_rates=())
 
 
 NETWORKS = {
-    "FCN, ResNet-50": lambda: FCN(ResNet(50, 16), 21),
-    "v1, VGG-16": lambda: DeepLabV1(21),
-    "v2, ResNet-101": lambda: DeepLabV2("resnet101", 21),
-    "v3, ResNet-101": lambda: DeepLabV3(ResNet(101, 16, multi_grid=(1, 2, 4)), 21),
-    "v3 cascade, ResNet-50": lambda: DeepLabV3Cascade(50, 21),
+    "FCN, ResNet-50": lambda: FCN("resnet50"),
+    "v1, VGG-16": lambda: DeepLabV1("vgg16"),
+    "v2, ResNet-101": lambda: DeepLabV2("resnet101"),
+    "v3, ResNet-101": lambda: DeepLabV3("resnet101"),
+    "v3 cascade, ResNet-50": lambda: DeepLabV3Cascade("resnet50"),
     "v3, MobileNetV2": small,
-    "v3+, ResNet-101": lambda: DeepLabV3Plus(ResNet(101, 16), 21),
-    "v3+, Xception-65": lambda: DeepLabV3Plus(Xception(65, 16), 21),
+    "v3+, ResNet-101": lambda: DeepLabV3Plus(ResNet(depth=101), convolution="separable"),
+    "v3+, Xception-65": lambda: DeepLabV3Plus("xception65", convolution="separable"),
 }
 STEPS = ("v3, MobileNetV2", "v3+, ResNet-50")
 
@@ -170,7 +169,9 @@ def _runtime(model: nn.Module, image: Tensor) -> Callable[[], Tensor]:
 def steps(rounds: int, size: int) -> dict:
     """What each way gains, and how far its logits are off."""
     found = {}
-    builders = NETWORKS | {"v3+, ResNet-50": lambda: DeepLabV3Plus(ResNet(50, 16), 21)}
+    builders = NETWORKS | {
+        "v3+, ResNet-50": lambda: DeepLabV3Plus(ResNet(), convolution="separable")
+    }
     for name in STEPS:
         image = torch.randn(1, 3, size, size)
         calls = ways(made(builders[name]), image)

@@ -35,9 +35,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlseg.inference import prepare
-from dlseg.models.implementations import from_smp, smp_deeplabv3plus, torchvision_deeplabv3
+from dlseg.models import torchvision_deeplabv3
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "chapters"))
+from support.implementations import from_smp, smp_deeplabv3plus
 from tests.backbones.counting import multiply_adds, without_weights
 from tests.peers import distance, load_smp, load_torchvision, randomise
 

@@ -21,7 +21,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from dlseg.data import Scenes, to_tensors
 from dlseg.device import setup
-from dlseg.training import History, Recipe, TrainingPictures, build_model, describe, train
+from dlseg.models import build_model, describe
+from dlseg.training import History, Recipe, TrainingPictures, train
 
 
 class Plain(Dataset):

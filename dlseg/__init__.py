@@ -36,9 +36,12 @@ __getattr__, __dir__, __all__ = lazy_face(
         "device": "get_device setup",
         "inference": "prepare probabilities tiled_probabilities",
         "inspect": "cost gradient_support receptive_field",
-        "layers": "ASPP SeparableConv2d atrous_conv2d upsample",
+        "layers": "SeparableConv2d atrous_conv2d upsample",
         "metrics": "ConfusionMatrix TrimapCurve",
-        "models": "FCN DeepLabV1 DeepLabV2 DeepLabV3 DeepLabV3Cascade DeepLabV3Plus MultiScale",
-        "training": "Recipe build_model evaluate load_network train",
+        "models": (
+            "ASPP FCN DeepLabV1 DeepLabV2 DeepLabV3 DeepLabV3Cascade DeepLabV3Plus MultiScale "
+            "at_output_stride build_model"
+        ),
+        "training": "Recipe evaluate load_network train",
     },
 )

@@ -1,6 +1,7 @@
 """Checks of arguments, and errors that a user can mend; for every package, without torch."""
 
 import importlib.util
+import math
 import os
 from collections.abc import Iterable
 from operator import index
@@ -73,3 +74,27 @@ def check_rgb(name: str, image) -> None:
     """ValueError unless `image` is a NumPy array, uint8 (H, W, 3)."""
     if image.dtype != "uint8" or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"{name} must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
+
+
+def check_image(x) -> None:
+    """ValueError unless the tensor x is a batch of images, (B, 3, H, W), with at least a pixel."""
+    if x.dim() != 4 or x.shape[1] != 3 or min(x.shape[2:]) < 1:
+        raise ValueError(f"expected an image (B, 3, H, W), got {tuple(x.shape)}")
+
+
+def check_backbone(width: float, weights: str | None, num_classes: int | None) -> None:
+    """ValueError unless these are arguments of a backbone.
+
+    width: a finite number above 0. weights: None, or "imagenet" with width 1. num_classes: None
+    or an integer >= 1.
+    """
+    if not 0 < width < math.inf:
+        raise ValueError(f"width must be a number above 0, got {width!r}")
+    check_choice("weights", weights, (None, "imagenet"))
+    if weights is not None and width != 1:
+        raise ValueError(
+            f"the published weights need width=1.0, got {width!r}; drop weights, or load your own "
+            "state dict"
+        )
+    if num_classes is not None:
+        check_integer("num_classes", num_classes, 1)

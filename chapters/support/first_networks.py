@@ -18,12 +18,12 @@ RECIPES = {
 
 def coarse_network(num_classes: int = 10) -> FCN:
     """ResNet-18 at a quarter of its width, output stride 32, and a 1x1 classifier."""
-    return FCN(ResNet(18, output_stride=32, width=0.25), num_classes)
+    return FCN("resnet18", num_classes, output_stride=32, width=0.25)
 
 
 def sharp_network(num_classes: int = 10) -> FCN:
     """The beginning of the same network: it ends behind layer1, at output stride 4."""
-    backbone = ResNet(18, output_stride=32, width=0.25)
+    backbone = ResNet(32, depth=18, width=0.25)
     backbone.layer2 = backbone.layer3 = backbone.layer4 = nn.Identity()
     backbone.channels, backbone.output_stride = backbone.low_level_channels, 4
     return FCN(backbone, num_classes)

@@ -15,7 +15,7 @@ from functools import partial
 
 from torch import nn
 
-from dlseg.backbones import VGG16, MobileNetV2, ResNet
+from dlseg.backbones import MobileNetV2, ResNet
 from dlseg.models import (
     FCN,
     DeepLabV1,
@@ -26,6 +26,7 @@ from dlseg.models import (
     at_output_stride,
 )
 from dlseg.training import Recipe
+from support.implementations import with_decoder
 
 CLASSES = 10
 BEFORE, ITERATIONS, BATCH_SIZE = 1000, 400, 8
@@ -79,7 +80,7 @@ class Network:
 
 def resnet(output_stride: int = 16, multi_grid: Sequence[int] = (1, 1)) -> ResNet:
     """ResNet-18 with a quarter of its channels."""
-    return ResNet(18, output_stride, multi_grid=multi_grid, width=RESNET_WIDTH)
+    return ResNet(output_stride, depth=18, multi_grid=multi_grid, width=RESNET_WIDTH)
 
 
 def short_resnet() -> ResNet:
@@ -97,7 +98,7 @@ def fcn(output_stride: int, multi_grid: Sequence[int] = (1, 1)) -> FCN:
 
 def fcn_on_vgg(output_stride: int = 8) -> FCN:
     """The plain head on VGG-16 with batch norm and an eighth of the channels; at 32 FCN-32s."""
-    return FCN(VGG16(output_stride, batch_norm=True, width=VGG_WIDTH), CLASSES)
+    return FCN("vgg16_bn", CLASSES, output_stride=output_stride, width=VGG_WIDTH)
 
 
 def v1(variant: str = "LargeFOV", rate: int = 4, msc: str | None = None) -> DeepLabV1:
@@ -105,7 +106,8 @@ def v1(variant: str = "LargeFOV", rate: int = 4, msc: str | None = None) -> Deep
 
     Built with the variant's own rate, which suits 321 pixels; rate and padding then change.
     """
-    network = DeepLabV1(CLASSES, variant, True, msc, batch_norm=True, width=VGG_WIDTH)
+    options = {"width": VGG_WIDTH, "variant": variant, "released": True, "msc": msc}
+    network = DeepLabV1("vgg16_bn", CLASSES, **options)
     fc6 = network.fc6
     padding = rate * (fc6.kernel_size[0] - 1) // 2
     fc6.dilation, fc6.padding = (rate, rate), (padding, padding)
@@ -115,7 +117,7 @@ def v1(variant: str = "LargeFOV", rate: int = 4, msc: str | None = None) -> Deep
 def v2(atrous_rates: Sequence[int] = V2_RATES, backbone: str = "resnet18") -> DeepLabV2:
     """DeepLab v2; on VGG with batch norm."""
     width = RESNET_WIDTH if backbone == "resnet18" else VGG_WIDTH
-    return DeepLabV2(backbone, CLASSES, atrous_rates, width)
+    return DeepLabV2(backbone, CLASSES, width=width, atrous_rates=atrous_rates)
 
 
 def v2_vgg(*atrous_rates: int) -> DeepLabV2:
@@ -125,7 +127,8 @@ def v2_vgg(*atrous_rates: int) -> DeepLabV2:
 
 def v3(output_stride: int = 16, image_pooling: bool = True) -> DeepLabV3:
     """DeepLab v3 on ResNet-18."""
-    return DeepLabV3(resnet(output_stride), CLASSES, CHANNELS, RATES, image_pooling)
+    options = {"channels": CHANNELS, "atrous_rates": RATES, "image_pooling": image_pooling}
+    return DeepLabV3(resnet(output_stride), CLASSES, **options)
 
 
 def v3_at_8(trained: DeepLabV3) -> DeepLabV3:
@@ -145,66 +148,83 @@ def v3_at_8_same_rates(trained: DeepLabV3) -> DeepLabV3:
 
 def v3_short(image_pooling: bool) -> DeepLabV3:
     """A 1x1 convolution, with or without image pooling, on a network that does not see far."""
-    return DeepLabV3(short_resnet(), CLASSES, CHANNELS, (), image_pooling)
+    options = {"channels": CHANNELS, "atrous_rates": (), "image_pooling": image_pooling}
+    return DeepLabV3(short_resnet(), CLASSES, **options)
 
 
 def cascade(blocks: int = 7, multi_grid: Sequence[int] = (1, 1)) -> DeepLabV3Cascade:
     """DeepLab v3 going deeper: blocks 5 to 7 behind ResNet-18, at output stride 16."""
-    return DeepLabV3Cascade(18, CLASSES, 16, blocks, multi_grid, width=RESNET_WIDTH)
+    options = {"width": RESNET_WIDTH, "blocks": blocks, "multi_grid": multi_grid}
+    return DeepLabV3Cascade("resnet18", CLASSES, **options)
 
 
 def v3plus(
-    output_stride: int = 16, convolution: str = "plain", low_level_channels: int = 16
+    output_stride: int = 16,
+    convolution: str = "plain",
+    atrous_rates: Sequence[int] = RATES,
+    align_corners: bool = False,
 ) -> DeepLabV3Plus:
     """DeepLab v3+ on ResNet-18, plain as in the paper's tables for ResNet, or separable."""
     return DeepLabV3Plus(
-        resnet(output_stride),
+        "resnet18",
         CLASSES,
-        CHANNELS,
-        RATES,
-        aspp_convolution=convolution,
-        low_level_channels=low_level_channels,
-        decoder_convolution=convolution,
+        output_stride=output_stride,
+        width=RESNET_WIDTH,
+        atrous_rates=atrous_rates,
+        convolution=convolution,
+        align_corners=align_corners,
     )
+
+
+def v3plus_low_48() -> DeepLabV3Plus:
+    """The same, with three times as many channels of the shallow map."""
+    return with_decoder(v3plus(), 48, ((3, CHANNELS), (3, CHANNELS)))
+
+
+def v3plus_whole() -> DeepLabV3Plus:
+    """The same, where the convolution that lost its stride has the new rate too."""
+    network = v3plus()
+    first = network.backbone.layer4[0].conv1
+    first.dilation = first.padding = (2, 2)
+    return network
+
+
+def v3plus_one() -> DeepLabV3Plus:
+    """The same, with one 3x3 in the decoder."""
+    return with_decoder(v3plus(), 16, ((3, CHANNELS),))
+
+
+def v3plus_dropout() -> DeepLabV3Plus:
+    """The same, with a dropout of 0.5 behind ASPP."""
+    network = v3plus()
+    network.aspp.project[3].p = 0.5
+    return network
 
 
 def fcn_on_mobilenet(width: float) -> FCN:
     """The plain head on MobileNetV2 at output stride 8."""
-    return FCN(MobileNetV2(8, width), CLASSES)
+    return FCN("mobilenetv2", CLASSES, output_stride=8, width=width)
 
 
 def mobilenet(width: float, output_stride: int) -> DeepLabV3:
     """DeepLab v3 for a phone: MobileNetV2, and of ASPP the 1x1 branch and image pooling."""
-    return DeepLabV3(MobileNetV2(output_stride, width), CLASSES, CHANNELS, ())
+    backbone = MobileNetV2(output_stride, width=width)
+    return DeepLabV3(backbone, CLASSES, channels=CHANNELS, atrous_rates=())
 
 
-# What well-known programs do otherwise, see chapter 14: options of the backbone, of DeepLab v3+.
+# What well-known programs do otherwise, see chapter 14.
 SWITCHES = {
-    "corners aligned": ({}, {"align_corners": True}),
-    "rates twice as large": ({}, {"atrous_rates": tuple(2 * rate for rate in RATES)}),
-    "whole stage dilated": ({"first_unit": "whole"}, {}),
-    "one 3x3 in the decoder": ({}, {"decoder_layers": ((3, CHANNELS),)}),
-    "dropout 0.5": ({}, {"dropout": 0.5}),
+    "corners aligned": partial(v3plus, align_corners=True),
+    "rates twice as large": partial(v3plus, atrous_rates=tuple(2 * rate for rate in RATES)),
+    "whole stage dilated": v3plus_whole,
+    "one 3x3 in the decoder": v3plus_one,
+    "dropout 0.5": v3plus_dropout,
 }
-
-
-def switched(switch: str) -> DeepLabV3Plus:
-    """`v3plus` with one of SWITCHES turned."""
-    of_backbone, of_head = SWITCHES[switch]
-    return DeepLabV3Plus(
-        ResNet(18, 16, width=RESNET_WIDTH, **of_backbone),
-        CLASSES,
-        CHANNELS,
-        aspp_convolution="plain",
-        low_level_channels=16,
-        decoder_convolution="plain",
-        **({"atrous_rates": RATES} | of_head),
-    )
 
 
 def read_as(trained: DeepLabV3Plus, switch: str) -> DeepLabV3Plus:
     """The weights of a trained `v3plus` in the network of a switch that has the same weights."""
-    network = switched(switch).to(next(trained.parameters()))
+    network = SWITCHES[switch]().to(next(trained.parameters()))
     network.load_state_dict(trained.state_dict())
     return network.train(trained.training)
 
@@ -244,13 +264,13 @@ NETWORKS: dict[str, Network] = {
     "v3-cascade-12": Network(lambda: cascade(multi_grid=(1, 2)), "v3-cascade", "resnet"),
     "v3plus": Network(v3plus, "v3plus", "resnet"),
     "v3plus-separable": Network(lambda: v3plus(convolution="separable"), "v3plus", "resnet"),
-    "v3plus-low-48": Network(lambda: v3plus(low_level_channels=48), "v3plus", "resnet"),
+    "v3plus-low-48": Network(v3plus_low_48, "v3plus", "resnet"),
     "v3plus-os8": Network(lambda: v3plus(8), "v3plus-os8", "resnet"),
-    "v3plus-aligned": Network(lambda: switched("corners aligned"), "v3plus", "resnet"),
-    "v3plus-rates": Network(lambda: switched("rates twice as large"), "v3plus", "resnet"),
-    "v3plus-whole": Network(lambda: switched("whole stage dilated"), "v3plus", "resnet"),
-    "v3plus-one": Network(lambda: switched("one 3x3 in the decoder"), "v3plus", "resnet"),
-    "v3plus-dropout": Network(lambda: switched("dropout 0.5"), "v3plus", "resnet"),
+    "v3plus-aligned": Network(SWITCHES["corners aligned"], "v3plus", "resnet"),
+    "v3plus-rates": Network(SWITCHES["rates twice as large"], "v3plus", "resnet"),
+    "v3plus-whole": Network(SWITCHES["whole stage dilated"], "v3plus", "resnet"),
+    "v3plus-one": Network(SWITCHES["one 3x3 in the decoder"], "v3plus", "resnet"),
+    "v3plus-dropout": Network(SWITCHES["dropout 0.5"], "v3plus", "resnet"),
     # MobileNetV2 at half and a quarter of its width: a start each, and what begins with it.
     "mobilenet-half": Network(lambda: fcn_on_mobilenet(0.5), "mobilenet-half", changes=LONG),
     "mobilenet-quarter": Network(lambda: fcn_on_mobilenet(0.25), "mobilenet-quarter", changes=LONG),

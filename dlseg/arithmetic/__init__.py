@@ -39,7 +39,13 @@ from dlseg.arithmetic.networks import (
     vgg16,
 )
 from dlseg.arithmetic.operations import AdaptivePool, Crop, Merge, Pad, Resize, Transposed, Whole
-from dlseg.arithmetic.output_stride import OUTPUT_STRIDES, StagePlan, plan_stages, to_atrous
+from dlseg.arithmetic.output_stride import (
+    OUTPUT_STRIDES,
+    StagePlan,
+    plan_stages,
+    round_channels,
+    to_atrous,
+)
 
 __all__ = [
     "OUTPUT_STRIDES",
@@ -85,6 +91,7 @@ __all__ = [
     "path_spread",
     "plan_stages",
     "resnet",
+    "round_channels",
     "same_padding",
     "separable_multiply_adds",
     "separable_parameters",

@@ -1,8 +1,11 @@
-"""From strides to rates: what each part of a network becomes at a given output stride.
+"""From strides to rates, and from a width to channels: what the parts of a network become.
 
 The output stride is the number of input pixels between neighbouring units of the last map. A
 network that halves its map five times has 32; at 16 and 8 the last strides are taken away, and
 rates behind them keep every weight looking at the distance it was trained for.
+
+The width is one factor on the channels of all layers (MobileNet, Howard et al. 2017, section 3.3):
+narrow networks have the strides and fields of the published ones, and train in a moment.
 """
 
 from collections.abc import Iterable
@@ -88,3 +91,12 @@ def _strides_to_rates(strides: list[int], output_stride: int) -> list[StagePlan]
             f"left over, got {strides}; choose another output_stride"
         )
     return plans
+
+
+def round_channels(channels: float, divisor: int = 8) -> int:
+    """The multiple of `divisor` nearest to `channels`, at least one and never less than 90 % of it.
+
+    Source: `_make_divisible` of MobileNetV2's authors, which torchvision took over.
+    """
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * channels else rounded

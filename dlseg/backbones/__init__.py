@@ -1,19 +1,22 @@
 """Backbones: VGG-16, ResNet, MobileNetV2 and Xception with an honest output stride.
 
-Each takes an image (B, 3, H, W) and returns `Features`; the names in its state dict are those of
-the published weights.
+Each is called `Name(output_stride, *, width, weights, ...)`, takes an image (B, 3, H, W) and
+returns `Features`; the names in its state dict are those of the published weights.
 """
 
-from dlseg.backbones.features import Features, LastMap, check_image
-from dlseg.backbones.mobilenetv2 import InvertedResidual, MobileNetV2
+from dlseg.backbones.features import Features, LastMap
+from dlseg.backbones.mobilenetv2 import InvertedResidual, MobileNetV2, conv_bn_relu6
+from dlseg.backbones.registry import BACKBONES, Backbone, make_backbone
 from dlseg.backbones.resnet import BasicUnit, Bottleneck, ResNet
 from dlseg.backbones.vgg import VGG16
-from dlseg.backbones.weights import PUBLISHED, load_into, load_published
+from dlseg.backbones.weights import PUBLISHED, Weights, load_into, load_published
 from dlseg.backbones.xception import Xception, XceptionBlock
 
 __all__ = [
+    "BACKBONES",
     "PUBLISHED",
     "VGG16",
+    "Backbone",
     "BasicUnit",
     "Bottleneck",
     "Features",
@@ -21,9 +24,11 @@ __all__ = [
     "LastMap",
     "MobileNetV2",
     "ResNet",
+    "Weights",
     "Xception",
     "XceptionBlock",
-    "check_image",
+    "conv_bn_relu6",
     "load_into",
     "load_published",
+    "make_backbone",
 ]

@@ -27,9 +27,3 @@ class LastMap(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.backbone(x).last
-
-
-def check_image(x: Tensor) -> None:
-    """ValueError unless x is a batch of images, (B, 3, H, W), with at least one pixel."""
-    if x.dim() != 4 or x.shape[1] != 3 or min(x.shape[2:]) < 1:
-        raise ValueError(f"expected an image (B, 3, H, W), got {tuple(x.shape)}")

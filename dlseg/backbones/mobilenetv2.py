@@ -6,11 +6,10 @@ Source: Sandler et al. 2018, "MobileNetV2: inverted residuals and linear bottlen
 
 from torch import Tensor, nn
 
-from dlseg.arithmetic import plan_stages, same_padding
-from dlseg.backbones.features import Features, check_image
+from dlseg.arithmetic import plan_stages, round_channels, same_padding
+from dlseg.backbones.features import Features
 from dlseg.backbones.weights import load_into
-from dlseg.backbones.width import check_width, round_channels
-from dlseg.checks import check_integer
+from dlseg.checks import check_backbone, check_image, check_integer
 
 # Expansion t, channels c, number of blocks n, stride s of the first: MobileNetV2, table 2.
 ROWS = (
@@ -47,7 +46,8 @@ class InvertedResidual(nn.Module):
     """Expand by a 1x1 convolution, look around depthwise, project to few channels without ReLU.
 
     x: (B, in_channels, H, W). Returns: (B, out_channels, ceil(H / stride), ceil(W / stride)).
-    expansion: hidden channels per input channel; at 1 there is no expanding convolution.
+    expansion: hidden channels per input channel, rounded to a multiple of 8; at 1 there is no
+    expanding convolution.
     rate: of the depthwise 3x3. shortcut: add x to the result; None adds it where the shapes agree.
     A block whose stride was turned into a rate passes False, since its weights learned none.
     Raises: ValueError where a number is no integer >= 1, or shortcut=True and the shapes differ.
@@ -71,8 +71,10 @@ class InvertedResidual(nn.Module):
                 f"got stride {stride} and {in_channels} to {out_channels} channels"
             )
         self.shortcut = same_shape if shortcut is None else shortcut
-        hidden = in_channels * check_integer("expansion", expansion, 1)
-        expand = [] if expansion == 1 else [conv_bn_relu6(in_channels, hidden)]
+        hidden, expand = in_channels, []
+        if check_integer("expansion", expansion, 1) > 1:
+            hidden = round_channels(in_channels * expansion)
+            expand = [conv_bn_relu6(in_channels, hidden)]
         self.conv = nn.Sequential(
             *expand,
             conv_bn_relu6(hidden, hidden, 3, stride, rate, groups=hidden),
@@ -91,30 +93,35 @@ class MobileNetV2(nn.Module):
     At width 1, low_level is (B, 24, H/4, W/4) and last (B, 320, H/os, W/os), where DeepLab's head
     sits (section 6.3), not on the 1280 channels behind it. Sizes are rounded up.
     output_stride (os): 32, 16 or 8; strides beyond it become rates and the weights stay the same.
-    width: factor on all channels, rounded to multiples of 8. first_unit: "previous" keeps the old
-    rate in a block whose stride was removed, which keeps the function exactly; "whole" does not.
+    width: factor on all channels. weights: None, or "imagenet" (width 1 only).
+    divisor: channels are rounded to its multiples. 8 is torchvision's; DeepLab's authors have 8 at
+    width 1 and 1 at any other, so that their half network has 12 channels at stride 4.
+    first_unit: "previous" keeps the old rate in a block whose stride was removed, which keeps the
+    function exactly; "whole" does not.
     num_classes: adds the 1x1 convolution to 1280 channels and the classifier, for `classify`.
-    weights: None, or "imagenet" for the published ones (width 1 only).
     Attributes: output_stride, channels, low_level_channels, low_level_stride.
     Raises: ValueError where an argument is out of range.
-    Source: MobileNetV2, table 2 and section 6.3; output strides: DeepLab v3, section 3.1.
+    Source: MobileNetV2, table 2 and section 6.3; output strides: DeepLab v3, section 3.1; divisor:
+    `_mobilenet_v2` in the authors' `core/feature_extractor.py` (tensorflow/models).
     """
 
     def __init__(
         self,
         output_stride: int = 16,
+        *,
         width: float = 1.0,
+        weights: str | None = None,
+        divisor: int = 8,
         first_unit: str = "previous",
         num_classes: int | None = None,
-        weights: str | None = None,
     ):
         super().__init__()
-        _check(num_classes, weights)
-        check_width(width, weights)
+        check_backbone(width, weights, num_classes)
+        check_integer("divisor", divisor, 1)
         self.output_stride, self.low_level_stride = output_stride, 4
-        self.low_level_channels = round_channels(24 * width)
-        self.channels = round_channels(320 * width)
-        self.features = _features(output_stride, width, first_unit)
+        self.low_level_channels = round_channels(24 * width, divisor)
+        self.channels = round_channels(320 * width, divisor)
+        self.features = _features(output_stride, width, divisor, first_unit)
         self.classifier = None
         if num_classes is not None:
             top = round_channels(1280 * max(1.0, width))  # narrow networks keep all 1280
@@ -145,13 +152,13 @@ class MobileNetV2(nn.Module):
         return self.classifier(x.mean((2, 3)))  # (B, num_classes)
 
 
-def _features(output_stride: int, width: float, first_unit: str) -> nn.Sequential:
+def _features(output_stride: int, width: float, divisor: int, first_unit: str) -> nn.Sequential:
     """The stem and the 17 blocks, `features.0` to `features.17`."""
     plans = plan_stages([2] + [stride for *_, stride in ROWS], output_stride, first_unit)
-    channels = round_channels(32 * width)
+    channels = round_channels(32 * width, divisor)
     layers = [conv_bn_relu6(3, channels, 3, plans[0].stride)]
     for (expansion, out, count, stride), plan in zip(ROWS, plans[1:], strict=True):
-        out = round_channels(out * width)
+        out = round_channels(out * width, divisor)
         for unit in range(count):
             first = unit == 0
             block = InvertedResidual(
@@ -166,10 +173,3 @@ def _features(output_stride: int, width: float, first_unit: str) -> nn.Sequentia
             layers.append(block)
             channels = out
     return nn.Sequential(*layers)
-
-
-def _check(num_classes: int | None, weights: str | None) -> None:
-    if num_classes is not None:
-        check_integer("num_classes", num_classes, 1)
-    if weights not in (None, "imagenet"):
-        raise ValueError(f'weights must be None or "imagenet", got {weights!r}')

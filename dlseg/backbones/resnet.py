@@ -9,16 +9,13 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn, relu_
 
-from dlseg.arithmetic import StagePlan, plan_stages
+from dlseg.arithmetic import StagePlan, plan_stages, round_channels
 from dlseg.arithmetic.networks import BASIC_UNITS, BOTTLENECK_UNITS
-from dlseg.backbones.features import Features, check_image
+from dlseg.backbones.features import Features
 from dlseg.backbones.weights import load_into
-from dlseg.backbones.width import check_width, round_channels
-from dlseg.checks import check_integer
+from dlseg.checks import check_backbone, check_choice, check_image, check_integer
 
 UNITS = BASIC_UNITS | {depth: BOTTLENECK_UNITS[depth] for depth in (50, 101)}
-STEMS = ("7x7", "beta")
-STRIDE_PLACES = ("3x3", "1x1", "last unit")
 
 
 def conv3x3(in_channels: int, channels: int, stride: int = 1, rate: int = 1) -> nn.Conv2d:
@@ -37,16 +34,14 @@ def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module | No
 class BasicUnit(nn.Module):
     """Two 3x3 convolutions and a shortcut, (B, C, H, W) to (B, channels, H/stride, W/stride).
 
-    plan: stride and rate of the first convolution, rate of the second. Source: He et al. 2016,
-    figure 5 left; the stride as torchvision has it.
+    plan: stride and rate of the first convolution, rate of the second. style: changes nothing here.
+    Source: He et al. 2016, figure 5 left.
     """
 
     expansion = 1
 
-    def __init__(self, in_channels: int, channels: int, plan: StagePlan, stride_on: str = "3x3"):
+    def __init__(self, in_channels: int, channels: int, plan: StagePlan, style: str):
         super().__init__()
-        if stride_on == "1x1":
-            raise ValueError('stride_on="1x1" needs depth 50 or 101: this unit has no 1x1')
         self.conv1 = conv3x3(in_channels, channels, plan.stride, plan.first_rate)
         self.bn1 = nn.BatchNorm2d(channels)
         self.conv2 = conv3x3(channels, channels, 1, plan.rate)
@@ -63,16 +58,15 @@ class BasicUnit(nn.Module):
 class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 convolutions and a shortcut, (B, C, H, W) to (B, 4 channels, H/s, W/s).
 
-    plan: stride s and rates. stride_on: "1x1" puts the stride on the first convolution (the
-    original), and the 3x3 lies behind it; anything else on the 3x3 (torchvision, TF-Slim).
-    Source: He et al. 2016, figure 5 right.
+    plan: stride s and rates. style: "caffe" puts the stride on the first convolution, and the 3x3
+    lies behind it; any other on the 3x3. Source: He et al. 2016, figure 5 right.
     """
 
     expansion = 4
 
-    def __init__(self, in_channels: int, channels: int, plan: StagePlan, stride_on: str = "3x3"):
+    def __init__(self, in_channels: int, channels: int, plan: StagePlan, style: str):
         super().__init__()
-        on_1x1 = stride_on == "1x1"
+        on_1x1 = style == "caffe"
         first, second = (plan.stride, 1) if on_1x1 else (1, plan.stride)
         self.conv1 = nn.Conv2d(in_channels, channels, 1, first, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
@@ -91,11 +85,11 @@ class Bottleneck(nn.Module):
 
 
 def stage(
-    unit: type[BasicUnit] | type[Bottleneck],
+    unit: type[BasicUnit | Bottleneck],
     in_channels: int,
     channels: int,
     plans: Sequence[StagePlan],
-    stride_on: str = "3x3",
+    style: str = "torchvision",
 ) -> nn.Sequential:
     """Residual units one after the other, one for each plan; only the first sees `in_channels`.
 
@@ -103,7 +97,7 @@ def stage(
     """
     units = []
     for plan in plans:
-        units.append(unit(in_channels, channels, plan, stride_on))
+        units.append(unit(in_channels, channels, plan, style))
         in_channels = channels * unit.expansion
     return nn.Sequential(*units)
 
@@ -131,42 +125,42 @@ def multi_grid_plans(plans: Sequence[StagePlan], multi_grid: Sequence[int]) -> l
 class ResNet(nn.Module):
     """ResNet: an image (B, 3, H, W) to `Features`; last is (B, channels, H/os, W/os).
 
-    depth: 18, 34, 50 or 101. output_stride (os): 8, 16 or 32.
-    stem: "7x7", or "beta", three 3x3 convolutions, as in the networks Google published.
-    stride_on: where a stage has its stride: "3x3" of its first unit (torchvision), "1x1" of its
-    first unit (the original, in Caffe), or "last unit" of the stage before (TF-Slim). The weights
-    fit all three, but were trained with one.
-    multi_grid: unit rates of the last stage, see `multi_grid_plans`; first_unit: see `plan_stages`.
+    output_stride (os): 8, 16 or 32. depth: 18, 34, 50 or 101.
     width: factor on all channels, rounded to multiples of 8 (the wide end of a bottleneck: of 32).
-    pool_ceil: whether the pool rounds sizes up, as Caffe's does: 512 pixels to 129 units, not 128.
-    num_classes: None, or the classes of `classify`. weights: None, or "imagenet" (width 1 only).
+    weights: None, or "imagenet" (width 1 only). num_classes: None, or the classes of `classify`.
+    multi_grid: unit rates of the last stage, see `multi_grid_plans`; first_unit: see `plan_stages`.
+    stem: "7x7", or "beta", three 3x3 convolutions, as in the networks Google published.
+    style: where a stage has its stride. "torchvision": on the 3x3 of its first unit. "caffe", the
+    original: on the first 1x1 of that unit, where there is one; and the pool rounds sizes up, 512
+    pixels to 129 units, not 128. "slim": in the last unit of the stage before. The weights fit all
+    three, but were trained with one.
 
     low_level is the last map at stride 4: all of layer1, or where its last unit has the stride all
     before that unit (DeepLab v3+, section 4: Conv2 "before striding").
     Attributes: output_stride, channels, low_level_channels, low_level_stride.
-    Raises ValueError for other values, for first_unit="whole" unless stride_on is "3x3", and for
-    weights unless stem and stride_on are torchvision's.
+    Raises ValueError for other values, for first_unit="whole" unless style is "torchvision", and
+    for weights unless stem and strides are torchvision's.
     Source: He et al. 2016, table 1; DeepLab v3, sections 3.1 and 3.2.
     """
 
     def __init__(
         self,
-        depth: int = 50,
         output_stride: int = 16,
-        stem: str = "7x7",
-        stride_on: str = "3x3",
-        multi_grid: Sequence[int] = (1, 1, 1),
-        first_unit: str = "previous",
+        *,
+        depth: int = 50,
         width: float = 1.0,
-        pool_ceil: bool = False,
-        num_classes: int | None = None,
         weights: str | None = None,
+        multi_grid: Sequence[int] = (1, 1, 1),
+        stem: str = "7x7",
+        style: str = "torchvision",
+        first_unit: str = "previous",
+        num_classes: int | None = None,
     ):
         super().__init__()
-        _check(depth, stem, stride_on, first_unit, num_classes, weights)
-        check_width(width, weights)
+        check_backbone(width, weights, num_classes)
+        _check(depth, stem, style, first_unit, weights)
         unit = BasicUnit if depth in BASIC_UNITS else Bottleneck
-        plans = _stage_plans(depth, output_stride, stride_on, first_unit)
+        plans = _stage_plans(depth, output_stride, style, first_unit)
         plans[-1] = multi_grid_plans(plans[-1], multi_grid)
         wide = unit.expansion
         c1, c2, c3, c4 = (round_channels(channels * width) for channels in (64, 128, 256, 512))
@@ -174,11 +168,11 @@ class ResNet(nn.Module):
         self.conv1 = _beta_stem(c1, c2) if stem == "beta" else nn.Conv2d(3, c1, 7, 2, 3, bias=False)
         stem_channels = c2 if stem == "beta" else c1
         self.bn1 = nn.BatchNorm2d(stem_channels)
-        self.pool_ceil = pool_ceil
-        self.layer1 = stage(unit, stem_channels, c1, plans[0], stride_on)
-        self.layer2 = stage(unit, c1 * wide, c2, plans[1], stride_on)
-        self.layer3 = stage(unit, c2 * wide, c3, plans[2], stride_on)
-        self.layer4 = stage(unit, c3 * wide, c4, plans[3], stride_on)
+        self.pool_ceil = style == "caffe"
+        self.layer1 = stage(unit, stem_channels, c1, plans[0], style)
+        self.layer2 = stage(unit, c1 * wide, c2, plans[1], style)
+        self.layer3 = stage(unit, c2 * wide, c3, plans[2], style)
+        self.layer4 = stage(unit, c3 * wide, c4, plans[3], style)
         self.fc = None if num_classes is None else nn.Linear(c4 * wide, num_classes)
 
         self.output_stride, self.channels = output_stride, c4 * wide
@@ -211,22 +205,22 @@ class ResNet(nn.Module):
 def _beta_stem(narrow: int, wide: int) -> nn.Sequential:
     """Three 3x3 convolutions in the place of one 7x7; the last one's BN and ReLU are the net's."""
     return nn.Sequential(
-        conv3x3(3, narrow, 2), nn.BatchNorm2d(narrow), nn.ReLU(inplace=True),
-        conv3x3(narrow, narrow), nn.BatchNorm2d(narrow), nn.ReLU(inplace=True),
+        *(conv3x3(3, narrow, 2), nn.BatchNorm2d(narrow), nn.ReLU(inplace=True)),
+        *(conv3x3(narrow, narrow), nn.BatchNorm2d(narrow), nn.ReLU(inplace=True)),
         conv3x3(narrow, wide),
-    )  # fmt: skip
+    )
 
 
 def _stage_plans(
-    depth: int, output_stride: int, stride_on: str, first_unit: str
+    depth: int, output_stride: int, style: str, first_unit: str
 ) -> list[list[StagePlan]]:
     """Plans of all units, stage by stage."""
     strides = [4]  # of the stem
     for number, count in enumerate(UNITS[depth], start=1):
         in_stage = [1] * count
-        if stride_on == "last unit" and number < 4:
+        if style == "slim" and number < 4:
             in_stage[-1] = 2
-        elif stride_on != "last unit" and number > 1:
+        elif style != "slim" and number > 1:
             in_stage[0] = 2
         strides += in_stage
     plans = iter(plan_stages(strides, output_stride, first_unit)[1:])
@@ -239,31 +233,19 @@ def _initialise(model: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
-def _check(
-    depth: int,
-    stem: str,
-    stride_on: str,
-    first_unit: str,
-    num_classes: int | None,
-    weights: str | None,
-) -> None:
-    for name, value, allowed in (
-        ("depth", depth, tuple(UNITS)),
-        ("stem", stem, STEMS),
-        ("stride_on", stride_on, STRIDE_PLACES),
-        ("weights", weights, (None, "imagenet")),
-    ):
-        if value not in allowed:
-            raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
-    if num_classes is not None:
-        check_integer("num_classes", num_classes, 1)
-    if first_unit == "whole" and stride_on != "3x3":
+def _check(depth: int, stem: str, style: str, first_unit: str, weights: str | None) -> None:
+    check_choice("depth", depth, UNITS)
+    check_choice("stem", stem, ("7x7", "beta"))
+    check_choice("style", style, ("torchvision", "caffe", "slim"))
+    if first_unit == "whole" and style != "torchvision":
         raise ValueError(
-            f'first_unit="whole" needs stride_on="3x3", got {stride_on!r}: the layers behind the '
+            f'first_unit="whole" needs style="torchvision", got {style!r}: the layers behind the '
             "stride have the new rate already; drop first_unit"
         )
-    if weights is not None and (stem, stride_on) != ("7x7", "3x3"):
+    moved = style == "slim" or (style == "caffe" and depth not in BASIC_UNITS)
+    if weights is not None and (stem != "7x7" or moved):
         raise ValueError(
-            f'the published weights need stem="7x7" and stride_on="3x3", got {stem!r} and '
-            f"{stride_on!r}; drop weights, or load your own state dict"
+            'the published weights were trained with stem="7x7" and the strides of '
+            f'style="torchvision", got {stem!r} and {style!r}; drop weights, or load your own '
+            "state dict"
         )

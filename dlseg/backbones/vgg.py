@@ -6,11 +6,10 @@ Thirteen 3x3 convolutions and five pools; DeepLab v1 takes the stride from the l
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.arithmetic import StagePlan, plan_stages
-from dlseg.backbones.features import Features, check_image
+from dlseg.arithmetic import StagePlan, plan_stages, round_channels
+from dlseg.backbones.features import Features
 from dlseg.backbones.weights import load_into
-from dlseg.backbones.width import check_width, round_channels
-from dlseg.checks import check_integer
+from dlseg.checks import check_backbone, check_image
 
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions
 
@@ -22,15 +21,16 @@ class VGG16(nn.Module):
     low_level that of conv3_3, before pool3, (B, 256, H/4, W/4).
     output_stride (os): 8, 16 or 32. At 16 pool5 has stride 1; at 8 pool4 and pool5, and conv5_x
     rate 2.
+    width: factor on all channels, fc6 and fc7 included, rounded to multiples of 8.
+    weights: None, or "imagenet" (width 1 only). num_classes: None, or the classes of `classify`.
     pool_size: 2 is VGG's pool, without padding. Its window gets the rate of what lies before it as
     a convolution's would (pool5 rate 2 at output stride 8): the dense map is exact, and the field
     stays 212 pixels. 3 is the pool of the released DeepLab v1, padded by 1; its windows are never
     dilated, so that the map at output stride 8 is another one and the field shrinks.
     batch_norm: a BN behind each convolution (vgg16_bn).
-    width: factor on all channels, fc6 and fc7 included, rounded to multiples of 8.
-    num_classes: None, or the classes of `classify`. weights: None, or "imagenet" (width 1 only).
 
-    Attributes: output_stride, channels, low_level_channels, low_level_stride.
+    Attributes: output_stride, channels, low_level_channels, low_level_stride; stage_channels, of
+    the maps behind the five pools.
     Raises ValueError for other values; `forward` also for images too small for five 2x2 pools.
     Source: Simonyan and Zisserman 2015, table 1 (D); DeepLab v1, section 3.1 and its release.
     """
@@ -38,31 +38,36 @@ class VGG16(nn.Module):
     def __init__(
         self,
         output_stride: int = 16,
+        *,
+        width: float = 1.0,
+        weights: str | None = None,
         pool_size: int = 2,
         batch_norm: bool = False,
-        width: float = 1.0,
         num_classes: int | None = None,
-        weights: str | None = None,
     ):
         super().__init__()
-        _check(pool_size, num_classes, weights)
-        check_width(width, weights)
+        check_backbone(width, weights, num_classes)
+        if pool_size not in (2, 3):
+            raise ValueError(
+                f"pool_size must be 2 (VGG) or 3 (released DeepLab v1), got {pool_size!r}"
+            )
         plans = plan_stages([2] * len(STAGES), output_stride)
         stages = [(round_channels(channels * width), count) for channels, count in STAGES]
         self.features, self.pool3 = _features(stages, plans, pool_size, batch_norm)
-        self.output_stride, self.channels = output_stride, stages[4][0]
-        self.low_level_channels, self.low_level_stride = stages[2][0], 4
+        self.stage_channels = tuple(channels for channels, _ in stages)
+        self.output_stride, self.channels = output_stride, self.stage_channels[4]
+        self.low_level_channels, self.low_level_stride = self.stage_channels[2], 4
+        self.pool_size = pool_size
         self.classifier = None
         if num_classes is not None:
             self.classifier = _classifier(self.channels, round_channels(4096 * width), num_classes)
-        self.smallest = 32 if pool_size == 2 else 1
         _initialise(self)
         if weights is not None:
             load_into(self, "vgg16_bn" if batch_norm else "vgg16")
 
     def forward(self, x: Tensor) -> Features:
         check_image(x)
-        if min(x.shape[2:]) < self.smallest:
+        if self.pool_size == 2 and min(x.shape[2:]) < 32:
             raise ValueError(
                 f"pool_size=2 needs an image of at least 32x32 pixels, got {tuple(x.shape)}; "
                 "enlarge it, or take pool_size=3, whose pools are padded"
@@ -106,10 +111,10 @@ def _features(
 def _classifier(channels: int, hidden: int, num_classes: int) -> nn.Sequential:
     """fc6, fc7 and fc8 as layers on the flattened map."""
     return nn.Sequential(
-        nn.Linear(channels * 7 * 7, hidden), nn.ReLU(inplace=True), nn.Dropout(),
-        nn.Linear(hidden, hidden), nn.ReLU(inplace=True), nn.Dropout(),
+        *(nn.Linear(channels * 7 * 7, hidden), nn.ReLU(inplace=True), nn.Dropout()),
+        *(nn.Linear(hidden, hidden), nn.ReLU(inplace=True), nn.Dropout()),
         nn.Linear(hidden, num_classes),
-    )  # fmt: skip
+    )
 
 
 def _initialise(model: nn.Module) -> None:
@@ -117,12 +122,3 @@ def _initialise(model: nn.Module) -> None:
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             nn.init.zeros_(module.bias)
-
-
-def _check(pool_size: int, num_classes: int | None, weights: str | None) -> None:
-    if pool_size not in (2, 3):
-        raise ValueError(f"pool_size must be 2 (VGG) or 3 (released DeepLab v1), got {pool_size!r}")
-    if num_classes is not None:
-        check_integer("num_classes", num_classes, 1)
-    if weights not in (None, "imagenet"):
-        raise ValueError(f'weights must be None or "imagenet", got {weights!r}')

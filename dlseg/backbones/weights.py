@@ -3,12 +3,15 @@
 Nothing here is needed to read the book: networks are built with random weights, and a file is
 fetched only where a caller asks for `weights="imagenet"`. All of them expect RGB images in [0, 1]
 from which the mean (0.485, 0.456, 0.406) was taken, divided by (0.229, 0.224, 0.225).
+torchvision's code is under the BSD 3-Clause licence; its pre-trained models "may have their own
+licenses or terms and conditions derived from the dataset used for training".
 
 There are none for Xception: torchvision has no such network, and timm, whose keys ours are, gets
 its files (`xception65.tf_in1k` and others) from a model hub under names without a hash, so that
 what arrives could not be checked. A state dict of timm loads with `model.load_state_dict`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,27 +20,22 @@ from torch import Tensor, nn
 
 from dlseg.fetch import Checksum, fetch_file
 
-_LICENCE = (
-    "torchvision's code is under the BSD 3-Clause licence; its pre-trained models 'may have their "
-    "own licenses or terms and conditions derived from the dataset used for training'"
-)
-
 
 @dataclass(frozen=True)
 class Weights:
     """One published file.
 
     name: of the network, as torchvision calls it, with "-v2" for a second training, as in
-    "resnet50-v2". sha256_prefix: the first hex digits of the file's SHA-256. top1: per cent of
-    ImageNet's validation images classified right, one crop of 224 x 224 pixels, as `source` states
-    it. head: prefixes of the keys that only a network with a classifier has.
+    "resnet50-v2". sha256_prefix: the first hex digits of the file's SHA-256. score: per cent, as
+    `source` states it: of ImageNet's validation images classified right, one crop of 224 x 224
+    pixels; of a segmentation network the mean IoU. head: prefixes of the keys that only a network
+    with all heads has.
     """
 
     name: str
     url: str
     sha256_prefix: str
-    licence: str
-    top1: float
+    score: float
     source: str
     head: tuple[str, ...]
 
@@ -47,47 +45,31 @@ class Weights:
         return self.url.rsplit("/", 1)[-1]
 
 
-def _torchvision(
-    peer: str, enum: str, head: tuple[str, ...], *files: tuple[str, float]
-) -> list[Weights]:
-    """The files of one network of torchvision, `peer`, as (hash, top-1): V1, then V2 if any."""
-    return [
-        Weights(
-            name=peer if version == 1 else f"{peer}-v{version}",
-            url=f"https://download.pytorch.org/models/{peer}-{prefix}.pth",
-            sha256_prefix=prefix,
-            licence=_LICENCE,
-            top1=top1,
-            source=f"torchvision 0.28, {enum}.IMAGENET1K_V{version}",
-            head=head,
-        )
-        for version, (prefix, top1) in enumerate(files, start=1)
-    ]
+def torchvision_file(
+    name: str, enum: str, head: tuple[str, ...], prefix: str, score: float
+) -> Weights:
+    """A file of torchvision; enum: where it is stated; prefix: of its hash."""
+    stem = name.removesuffix("-v2") + ("_coco" if "COCO" in enum else "")
+    url = f"https://download.pytorch.org/models/{stem}-{prefix}.pth"
+    return Weights(name, url, prefix, score, f"torchvision 0.28, {enum}", head)
 
 
+_VGG, _RESNET = ("classifier.",), ("fc.",)
+_MOBILE = ("features.18.", "classifier.")  # DeepLab's head sits before the 1280 channels
 # The first of each network is trained much as in its paper, "-v2" by torchvision's newer recipe.
-PUBLISHED = {
-    weights.name: weights
-    for weights in (
-        *_torchvision("vgg16", "VGG16_Weights", ("classifier.",), ("397923af", 71.592)),
-        *_torchvision("vgg16_bn", "VGG16_BN_Weights", ("classifier.",), ("6c64b313", 73.360)),
-        *_torchvision("resnet18", "ResNet18_Weights", ("fc.",), ("f37072fd", 69.758)),
-        *_torchvision("resnet34", "ResNet34_Weights", ("fc.",), ("b627a593", 73.314)),
-        *_torchvision(
-            "resnet50", "ResNet50_Weights", ("fc.",), ("0676ba61", 76.130), ("11ad3fa6", 80.858)
-        ),
-        *_torchvision(
-            "resnet101", "ResNet101_Weights", ("fc.",), ("63fe2227", 77.374), ("cd907fc2", 81.886)
-        ),
-        *_torchvision(
-            "mobilenet_v2",
-            "MobileNet_V2_Weights",
-            ("features.18.", "classifier."),  # DeepLab's head sits before the 1280 channels
-            ("b0353104", 71.878),
-            ("7ebf99e0", 72.154),
-        ),
-    )
-}
+_FILES = (
+    ("vgg16", "VGG16_Weights.IMAGENET1K_V1", _VGG, "397923af", 71.592),
+    ("vgg16_bn", "VGG16_BN_Weights.IMAGENET1K_V1", _VGG, "6c64b313", 73.360),
+    ("resnet18", "ResNet18_Weights.IMAGENET1K_V1", _RESNET, "f37072fd", 69.758),
+    ("resnet34", "ResNet34_Weights.IMAGENET1K_V1", _RESNET, "b627a593", 73.314),
+    ("resnet50", "ResNet50_Weights.IMAGENET1K_V1", _RESNET, "0676ba61", 76.130),
+    ("resnet50-v2", "ResNet50_Weights.IMAGENET1K_V2", _RESNET, "11ad3fa6", 80.858),
+    ("resnet101", "ResNet101_Weights.IMAGENET1K_V1", _RESNET, "63fe2227", 77.374),
+    ("resnet101-v2", "ResNet101_Weights.IMAGENET1K_V2", _RESNET, "cd907fc2", 81.886),
+    ("mobilenet_v2", "MobileNet_V2_Weights.IMAGENET1K_V1", _MOBILE, "b0353104", 71.878),
+    ("mobilenet_v2-v2", "MobileNet_V2_Weights.IMAGENET1K_V2", _MOBILE, "7ebf99e0", 72.154),
+)
+PUBLISHED = {row[0]: torchvision_file(*row) for row in _FILES}
 
 
 def fetch(weights: Weights, folder: str | Path | None = None) -> Path:
@@ -109,29 +91,30 @@ def fetch(weights: Weights, folder: str | Path | None = None) -> Path:
     )
 
 
-def load_published(name: str, folder: str | Path | None = None) -> dict[str, Tensor]:
-    """The state dict, on the CPU, of the published weights `name`, with its classifier.
+def load_published(
+    name: str, folder: str | Path | None = None, table: Mapping[str, Weights] = PUBLISHED
+) -> dict[str, Tensor]:
+    """The state dict, on the CPU, of the published weights `name`, with all its heads.
 
-    name: a key of PUBLISHED; folder: as for `fetch`. Only tensors are unpickled.
+    name: a key of `table`; folder: as for `fetch`. Only tensors are unpickled.
     Raises ValueError for an unknown name, OSError as `fetch` does.
     """
-    if name not in PUBLISHED:
-        raise ValueError(f"no published weights {name!r}; there are {', '.join(PUBLISHED)}")
-    return torch.load(fetch(PUBLISHED[name], folder), map_location="cpu", weights_only=True)
+    if name not in table:
+        raise ValueError(f"no published weights {name!r}; there are {', '.join(table)}")
+    return torch.load(fetch(table[name], folder), map_location="cpu", weights_only=True)
 
 
-def load_into(model: nn.Module, name: str) -> None:
-    """Give `model` the published weights `name`, a key of PUBLISHED such as "resnet50".
+def load_into(model: nn.Module, name: str, table: Mapping[str, Weights] = PUBLISHED) -> None:
+    """Give `model` the published weights `name`, a key of `table` such as "resnet50".
 
-    The classifier's weights are dropped where the model has none; everything else must be there.
+    A head's weights are dropped where the model has none of it; everything else must be there.
     A model that the file does not fit keeps the weights it had.
     Raises ValueError for an unknown name or weights that do not fit, OSError as `fetch` does.
     """
-    state = load_published(name)
-    head = PUBLISHED[name].head
+    state = load_published(name, table=table)
+    head = table[name].head
     if not any(key.startswith(head) for key in model.state_dict()):
-        for key in [key for key in state if key.startswith(head)]:
-            del state[key]
+        state = {key: value for key, value in state.items() if not key.startswith(head)}
     _check_fit(model, state, name)
     model.load_state_dict(state)
 
@@ -151,5 +134,5 @@ def _check_fit(model: nn.Module, state: dict[str, Tensor], name: str) -> None:
         raise ValueError(
             f"the weights {name} do not fit this {type(model).__name__}: "
             f"{'; '.join(wrong[:3])}{more}. "
-            "Build the network that was trained, with num_classes=None or 1000"
+            "Build the network that was trained, with its number of classes, or none"
         )

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.arithmetic import plan_stages
-from dlseg.backbones.features import Features, check_image
-from dlseg.backbones.width import check_width, round_channels
-from dlseg.checks import check_integer
+from dlseg.arithmetic import plan_stages, round_channels
+from dlseg.backbones.features import Features
+from dlseg.checks import check_backbone, check_choice, check_image
 from dlseg.layers import SeparableConv2d
 
 BN_EPS = 1e-3  # of every BN in the backbone; ASPP and decoder have 1e-5
@@ -83,13 +82,14 @@ class XceptionBlock(nn.Module):
 class Xception(nn.Module):
     """Modified aligned Xception: an image (B, 3, H, W) to `Features`, (B, 2048, H/os, W/os) last.
 
-    depth: 41, 65 or 71, counting each separable convolution once, and the two of the stem.
     output_stride (os): 32, 16 or 8; strides beyond it become rates and the weights stay the same.
+    depth: 41, 65 or 71, counting each separable convolution once, and the two of the stem.
+    width: factor on all channels, rounded to multiples of 8; the numbers here are those of 1.
+    weights: None alone: no file is published under a hash that could be checked; a state dict of
+    timm fits as it is.
     first_unit: "previous" keeps the old rate in a block whose stride was removed, as the authors'
     code does, and keeps the function exactly; "whole" does not.
-    width: factor on all channels, rounded to multiples of 8; the numbers here are those of 1.
-    num_classes: adds the classifier, for `classify`. There is no `weights`: no file of them is
-    published under a hash that could be checked; a state dict of timm fits as it is.
+    num_classes: adds the classifier, for `classify`.
     low_level is (B, 256, H/4, W/4), before the ReLU and the strided convolution that lead to
     stride 8: the end point of the authors' code. timm's tap is behind that ReLU. Sizes are
     rounded up.
@@ -100,15 +100,22 @@ class Xception(nn.Module):
 
     def __init__(
         self,
-        depth: int = 65,
         output_stride: int = 16,
-        first_unit: str = "previous",
+        *,
+        depth: int = 65,
         width: float = 1.0,
+        weights: str | None = None,
+        first_unit: str = "previous",
         num_classes: int | None = None,
     ):
         super().__init__()
-        _check(depth, num_classes)
-        check_width(width, None)
+        check_backbone(width, weights, num_classes)
+        check_choice("depth", depth, ENTRY)
+        if weights is not None:
+            raise ValueError(
+                f"no weights of Xception are published under a hash, got weights={weights!r}; drop "
+                "weights, or load a state dict of timm"
+            )
         self.output_stride, self.channels = output_stride, round_channels(2048 * width)
         self.low_level_stride, self.low_level_channels = 4, round_channels(256 * width)
         self.tap = 2 if depth == 71 else 1  # the block that goes from stride 4 to 8
@@ -173,17 +180,9 @@ def _conv_bn_relu(in_channels: int, out_channels: int, stride: int) -> nn.Sequen
 
 
 def _check_shortcut(shortcut: str, stride: int, in_channels: int, out_channels: int) -> None:
-    if shortcut not in ("conv", "sum", "none"):
-        raise ValueError(f'shortcut must be "conv", "sum" or "none", got {shortcut!r}')
+    check_choice("shortcut", shortcut, ("conv", "sum", "none"))
     if shortcut == "sum" and (stride != 1 or in_channels != out_channels):
         raise ValueError(
             'shortcut="sum" needs stride 1 and as many channels out as in, '
             f"got stride {stride} and {in_channels} to {out_channels} channels"
         )
-
-
-def _check(depth: int, num_classes: int | None) -> None:
-    if depth not in ENTRY:
-        raise ValueError(f"depth must be 41, 65 or 71, got {depth!r}")
-    if num_classes is not None:
-        check_integer("num_classes", num_classes, 1)

@@ -8,7 +8,8 @@ from torch import nn
 
 from dlseg.checks import CommandError
 from dlseg.data import kind_and_folder
-from dlseg.training import LAST, Recipe, build_model, describe, load_checkpoint, load_weights
+from dlseg.models import build_model, describe
+from dlseg.training import LAST, Recipe, load_checkpoint, load_weights
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from dlseg.inference.convolutions import (
 )
 from dlseg.inference.folding import Uses, fold, watch
 from dlseg.inference.predict import check_images
-from dlseg.layers.pyramid import ImagePooling
+from dlseg.models import ImagePooling
 
 TOLERANCE = 1e-4  # largest difference of the outputs, as a share of their largest value
 GAIN = 0.9  # what takes the place of a convolution needs at most this share of its time

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dlseg.inspect.probe import evaluating
-from dlseg.layers.upsample import upsample
+from dlseg.layers import upsample
 
 
 def probabilities(

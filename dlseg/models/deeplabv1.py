@@ -5,15 +5,15 @@ connected CRFs", sections 3 and 4.3, table 2, and the networks released with it.
 the upsampled scores, after training, and is no part of the network.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.backbones import VGG16, check_image
-from dlseg.backbones.vgg import STAGES
-from dlseg.backbones.width import round_channels
-from dlseg.checks import check_integer
-from dlseg.layers.upsample import upsample
+from dlseg.arithmetic import round_channels
+from dlseg.backbones import VGG16, make_backbone
+from dlseg.checks import check_choice, check_image, check_integer
 
 # fc6 of table 2: kernel size, rate, channels. The first three are called DeepLab-7x7, DeepLab and
 # DeepLab-4x4 there.
@@ -23,13 +23,16 @@ VARIANTS = {
     "4x4 rate 8": (4, 8, 4096),
     "LargeFOV": (3, 12, 1024),
 }
-MSC = (None, "concat", "sum")
 MARGIN = 12  # pixels that VGG's unpadded pools, made dense, take from each side of the image
 
 
 class DeepLabV1(nn.Module):
     """DeepLab v1: images (B, 3, H, W) to logits (B, num_classes, H, W).
 
+    backbone: "vgg16", or "vgg16_bn" to train from random weights: the paper has no batch norm, and
+    starts from ImageNet's. Or a `VGG16` of output stride 8, with the pools of `released`.
+    output_stride: 8 alone. width: factor on all channels, rounded to multiples of 8. weights:
+    "imagenet" or None. All three of a backbone given by name.
     variant: the kernel and rate of fc6, a key of `VARIANTS`. fc6 is padded by rate (kernel - 1)/2,
     6 or 12 units, so that the map keeps its size; a kernel of 4 x 4 has no tap at its centre.
     released: False is the network of the paper, VGG-16 with its 2x2 pools. True is that of the
@@ -39,13 +42,9 @@ class DeepLabV1(nn.Module):
     their 128 channels to fc7's, as the paper says; "sum" gives each branch its own scores and adds
     them, as the released models do, and is the same function. Only with released=True, whose units
     of all branches lie on the same pixels.
-    batch_norm: a BN behind each convolution of the backbone, to train from random weights. The
-    paper has none and starts from ImageNet's.
-    width: factor on all channels, rounded to multiples of 8.
 
     Scores have a unit for every 8 x 8 pixels, ceil(H / 8) x ceil(W / 8): 306 pixels make 39, 321
     make 41, 513 make 65. Where these units lie, `forward` says.
-    ImageNet's weights for the convolutions: `load_into(model.backbone, "vgg16")`.
     The loss on labels shrunk by 8 (section 3.1) wants crops of a multiple of 8 pixels, so that a
     label is taken where its unit lies.
     Attributes: backbone, num_classes, output_stride (8).
@@ -54,18 +53,22 @@ class DeepLabV1(nn.Module):
 
     def __init__(
         self,
+        backbone: str | VGG16,
         num_classes: int = 21,
+        *,
+        output_stride: int | None = None,
+        width: float = 1.0,
+        weights: str | None = None,
         variant: str = "LargeFOV",
         released: bool = False,
         msc: str | None = None,
-        batch_norm: bool = False,
-        width: float = 1.0,
     ):
         super().__init__()
-        _check(variant, released, msc)
+        _check(output_stride, variant, released, msc)
         self.num_classes = check_integer("num_classes", num_classes, 1)
-        self.output_stride, self.released, self.msc = 8, released, msc
-        self.backbone = VGG16(8, 3 if released else 2, batch_norm, width)
+        self.released, self.msc = released, msc
+        self.backbone = _vgg(backbone, width, weights, released)
+        self.output_stride = 8
 
         kernel_size, rate, channels = VARIANTS[variant]
         hidden, padding = round_channels(channels * width), rate * (kernel_size - 1) // 2
@@ -74,8 +77,8 @@ class DeepLabV1(nn.Module):
         self.fc7 = nn.Conv2d(hidden, hidden, 1)
         self.dropout = nn.Dropout(0.5)
 
-        small = round_channels(128 * width)
-        self.branches = _branches(small, width) if msc else nn.ModuleList()
+        small, stages = round_channels(128 * width), self.backbone.stage_channels
+        self.branches = _branches(small, stages) if msc else nn.ModuleList()
         joined = small * len(self.branches) if msc == "concat" else 0
         self.fc8 = nn.Conv2d(hidden + joined, num_classes, 1)
         summed = len(self.branches) if msc == "sum" else 0
@@ -91,8 +94,8 @@ class DeepLabV1(nn.Module):
         """
         scores, (height, width) = self.scores(x), x.shape[2:]  # (B, num_classes, H/8, W/8)
         if self.released:
-            return upsample(scores, (height, width))
-        whole = upsample(scores, [8 * units for units in scores.shape[2:]])
+            return F.interpolate(scores, (height, width), mode="bilinear")
+        whole = F.interpolate(scores, scale_factor=8, mode="bilinear")
         return whole[:, :, :height, :width]  # (B, num_classes, H, W)
 
     def scores(self, x: Tensor) -> Tensor:
@@ -139,23 +142,34 @@ def pad_for_pools(x: Tensor) -> Tensor:
     return F.pad(x, (MARGIN, MARGIN + -width % 8, MARGIN, MARGIN + -height % 8))
 
 
-def _branches(channels: int, width: float) -> nn.ModuleList:
+def _branches(channels: int, stages: Sequence[int]) -> nn.ModuleList:
     """For the image and pools 1 to 4: a 3x3 convolution that brings it to stride 8, and a 1x1."""
-    given = [3, *(round_channels(stage * width) for stage, _ in STAGES[:4])]
+    given = zip((3, *stages[:4]), (8, 4, 2, 1, 1), strict=True)
     return nn.ModuleList(
         nn.Sequential(
-            nn.Conv2d(before, channels, 3, stride, 1), nn.ReLU(), nn.Dropout(0.5),
-            nn.Conv2d(channels, channels, 1), nn.ReLU(), nn.Dropout(0.5),
+            *(nn.Conv2d(before, channels, 3, stride, 1), nn.ReLU(), nn.Dropout(0.5)),
+            *(nn.Conv2d(channels, channels, 1), nn.ReLU(), nn.Dropout(0.5)),
         )
-        for before, stride in zip(given, (8, 4, 2, 1, 1), strict=True)
-    )  # fmt: skip
+        for before, stride in given
+    )
 
 
-def _check(variant: str, released: bool, msc: str | None) -> None:
-    if variant not in VARIANTS:
-        raise ValueError(f"variant must be one of {tuple(VARIANTS)}, got {variant!r}")
-    if msc not in MSC:
-        raise ValueError(f"msc must be one of {MSC}, got {msc!r}")
+def _vgg(backbone: str | VGG16, width: float, weights: str | None, released: bool) -> VGG16:
+    """The backbone, with the pools of the network; ValueError for another."""
+    pool_size, stride = 3 if released else 2, 8 if isinstance(backbone, str) else None
+    made = make_backbone(backbone, stride, width, weights, {"vgg": {"pool_size": pool_size}})
+    if not isinstance(made, VGG16) or (made.output_stride, made.pool_size) != (8, pool_size):
+        raise ValueError(
+            f"DeepLab v1 with released={released} needs VGG16(8, pool_size={pool_size}), "
+            f'got {backbone if isinstance(backbone, str) else type(made).__name__}; give "vgg16"'
+        )
+    return made
+
+
+def _check(output_stride: int | None, variant: str, released: bool, msc: str | None) -> None:
+    check_choice("output_stride of DeepLab v1", output_stride, (None, 8))
+    check_choice("variant", variant, VARIANTS)
+    check_choice("msc", msc, (None, "concat", "sum"))
     if msc and not released:
         raise ValueError(
             f"msc={msc!r} needs released=True: behind the unpadded 2x2 pools the units of the "

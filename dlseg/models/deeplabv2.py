@@ -8,33 +8,35 @@ upsampled scores, after training, and is no part of the network.
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.backbones import VGG16, ResNet, check_image
-from dlseg.backbones.width import round_channels
-from dlseg.checks import check_integer
-from dlseg.layers.aspp import SumASPP
-from dlseg.layers.upsample import upsample
+from dlseg.arithmetic import round_channels
+from dlseg.backbones import VGG16, make_backbone
+from dlseg.checks import check_choice, check_image, check_integer
 
 LARGE_FOV = (12,)  # one rate: the baseline of table 3
 ASPP_S = (2, 4, 8, 12)
 ASPP_L = (6, 12, 18, 24)
 
-VGGS = ("vgg16", "vgg16_bn")
-RESNETS = {"resnet18": 18, "resnet34": 34, "resnet50": 50, "resnet101": 101}
+# The networks were made with Caffe: its original ResNets, and pools that round sizes up.
+CAFFE = {
+    "vgg": {"pool_size": 3},
+    "basic": {"style": "caffe"},
+    "bottleneck": {"style": "caffe"},
+}
 
 
 class DeepLabV2(nn.Module):
     """DeepLab v2 at output stride 8: images (B, 3, H, W) to logits (B, num_classes, H, W).
 
-    backbone: "resnet101", whose branches are one 3x3 convolution from 2048 channels to the
-    classes, or "vgg16", whose branches are fc6, fc7 and fc8 with 1024 channels, behind the padded
-    3x3 pools of the released networks. Not in the paper: "vgg16_bn", with batch norm, for those
-    who have no ImageNet weights, and the smaller "resnet18", "resnet34" and "resnet50".
-    ResNets are the original ones, in Caffe: the stride on the first 1x1 (there is none in 18 and
-    34), and a pool that rounds sizes up.
+    backbone: a name, or a module of output stride 8. The paper's are "resnet101", whose branches
+    are one 3x3 convolution from 2048 channels to the classes, and "vgg16", whose branches are fc6,
+    fc7 and fc8 with 1024 channels, behind the padded 3x3 pools of the released networks. ResNets
+    given by name are the original ones, see style="caffe" of `ResNet`.
+    output_stride: 8 alone. width: factor on all channels of the backbone and of fc6 and fc7,
+    rounded to multiples of 8. weights: of the backbone. All three of one given by name.
     atrous_rates: one branch each; the paper's are ASPP_L, ASPP_S and LARGE_FOV.
-    width: factor on all channels of the backbone and of fc6 and fc7, rounded to multiples of 8.
 
     The paper starts from ImageNet's or COCO's weights and keeps batch norm frozen, which is a
     matter of training: `Recipe(freeze_batch_norm=True)`. To make it see several scales of the
@@ -46,19 +48,28 @@ class DeepLabV2(nn.Module):
 
     def __init__(
         self,
-        backbone: str = "resnet101",
+        backbone: str | nn.Module,
         num_classes: int = 21,
-        atrous_rates: Sequence[int] = ASPP_L,
+        *,
+        output_stride: int | None = None,
         width: float = 1.0,
+        weights: str | None = None,
+        atrous_rates: Sequence[int] = ASPP_L,
     ):
         super().__init__()
+        check_choice("output_stride of DeepLab v2", output_stride, (None, 8))
+        check_integer("number of atrous_rates", len(atrous_rates), 1)
         self.num_classes = check_integer("num_classes", num_classes, 1)
-        self.backbone, self.output_stride = _backbone(backbone, width), 8
-        hidden = round_channels(1024 * width) if backbone in VGGS else None
+        stride = 8 if isinstance(backbone, str) else None
+        self.backbone = make_backbone(backbone, stride, width, weights, CAFFE)
+        check_choice("output_stride of the backbone", self.backbone.output_stride, (8,))
+        self.output_stride = 8
+        hidden = round_channels(1024 * width) if isinstance(self.backbone, VGG16) else None
         self.aspp = SumASPP(self.backbone.channels, num_classes, atrous_rates, hidden)
 
     def forward(self, x: Tensor) -> Tensor:
-        return upsample(self.scores(x), x.shape[2:])  # (B, num_classes, H, W)
+        scores = self.scores(x)  # (B, num_classes, H/8, W/8), then (B, num_classes, H, W)
+        return F.interpolate(scores, x.shape[2:], mode="bilinear")
 
     def scores(self, x: Tensor) -> Tensor:
         """The logits before the upsampling, (B, num_classes, H/8, W/8), sizes rounded up.
@@ -66,6 +77,52 @@ class DeepLabV2(nn.Module):
         513 pixels make 65 units. On ResNets 512 do as well, for the pool that rounds up.
         """
         return self.aspp(self.backbone(x).last)
+
+
+class SumASPP(nn.Module):
+    """ASPP of DeepLab v2: one branch of scores for each rate, added up.
+
+    x: (B, in_channels, H, W). Returns: scores (B, num_classes, H, W).
+    hidden: None makes a branch of one 3x3 convolution to the classes, as on ResNet-101. A number
+    makes it fc6 (3x3), fc7 (1x1) and fc8 (1x1) with that many channels in between, a ReLU and
+    dropout of 0.5 behind each of the first two, as on VGG-16. No batch norm, no image pooling.
+    Raises: ValueError where a number is no integer >= 1.
+    Source: DeepLab v2, sections 3.1 and 4.1.2 and figure 7.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        atrous_rates: Sequence[int],
+        hidden: int | None = None,
+    ):
+        super().__init__()
+        self.branches = nn.ModuleList(
+            _branch(in_channels, num_classes, rate, hidden) for rate in atrous_rates
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return sum(branch(x) for branch in self.branches)  # (B, num_classes, H, W)
+
+
+def _branch(in_channels: int, num_classes: int, rate: int, hidden: int | None) -> nn.Sequential:
+    """Scores from what lies `rate` units around; the last layer starts from N(0, 0.01)."""
+    check_integer("rate of atrous_rates", rate, 1)
+    if hidden is None:
+        last = nn.Conv2d(in_channels, num_classes, 3, padding=rate, dilation=rate)
+        layers = [last]
+    else:
+        check_integer("hidden", hidden, 1)
+        fc6 = nn.Conv2d(in_channels, hidden, 3, padding=rate, dilation=rate)
+        fc7, last = nn.Conv2d(hidden, hidden, 1), nn.Conv2d(hidden, num_classes, 1)
+        layers = [fc6, nn.ReLU(), nn.Dropout(0.5), fc7, nn.ReLU(), nn.Dropout(0.5), last]
+        for conv in (fc6, fc7):
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+            nn.init.zeros_(conv.bias)
+    nn.init.normal_(last.weight, std=0.01)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(*layers)
 
 
 class MultiScale(nn.Module):
@@ -101,7 +158,8 @@ class MultiScale(nn.Module):
         return self.model.output_stride
 
     def forward(self, x: Tensor) -> Tensor:
-        return upsample(self.scores(x)[-1], x.shape[2:])  # (B, num_classes, H, W)
+        surest = self.scores(x)[-1]  # (B, num_classes, H/8, W/8), then (B, num_classes, H, W)
+        return F.interpolate(surest, x.shape[2:], mode="bilinear")
 
     def scores(self, x: Tensor) -> tuple[Tensor, ...]:
         """The scores of each scale at its own size, and last their maximum at that of scale 1.
@@ -111,20 +169,11 @@ class MultiScale(nn.Module):
         check_image(x)
         maps = [self.model.scores(resized(x, scale)) for scale in self.scales]
         size = maps[self.scales.index(1)].shape[2:]  # (H/8, W/8)
-        same = [scores if scores.shape[2:] == size else upsample(scores, size) for scores in maps]
+        same = [F.interpolate(scores, size, mode="bilinear") for scores in maps]
         return *maps, torch.stack(same).amax(0)
 
 
 def resized(x: Tensor, scale: float) -> Tensor:
     """Images (B, C, H, W) with sides times `scale`, rounded, at least 1 pixel; x itself at 1."""
-    return x if scale == 1 else upsample(x, [max(1, round(side * scale)) for side in x.shape[2:]])
-
-
-def _backbone(name: str, width: float) -> nn.Module:
-    if name in VGGS:
-        return VGG16(8, pool_size=3, batch_norm=name == "vgg16_bn", width=width)
-    if name not in RESNETS:
-        raise ValueError(f"backbone must be one of {(*VGGS, *RESNETS)}, got {name!r}")
-    depth = RESNETS[name]
-    stride_on = "1x1" if depth >= 50 else "3x3"
-    return ResNet(depth, 8, stride_on=stride_on, width=width, pool_ceil=True)
+    sides = [max(1, round(side * scale)) for side in x.shape[2:]]
+    return x if scale == 1 else F.interpolate(x, sides, mode="bilinear")

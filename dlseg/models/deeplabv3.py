@@ -1,190 +1,188 @@
-"""DeepLab v3: image-level context, batch norm, and rates side by side or one after the other.
+"""DeepLab v3: several rates side by side, and the mean of the whole image beside them.
 
 Source: Chen et al. 2017, "Rethinking atrous convolution for semantic image segmentation". There is
-no CRF any more.
+no CRF any more. Its other network, with the rates one after the other, is in `cascade`.
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.arithmetic import StagePlan
-from dlseg.backbones import ResNet
-from dlseg.backbones.resnet import multi_grid_plans, stage
-from dlseg.checks import check_integer
-from dlseg.layers.pyramid import ASPP, conv_bn_relu, initialise_head, scaled_rates
-from dlseg.layers.upsample import upsample
-from dlseg.models.tap import check_resnet, tapped
+from dlseg.arithmetic import round_channels
+from dlseg.backbones import make_backbone
+from dlseg.checks import check_choice, check_integer
+from dlseg.layers import SeparableConv2d
 
-HEADS = ("paper", "torchvision")
+# Unit rates of the last stage, where it has three units to multiply (section 3.2.1).
+MULTI_GRID = {"bottleneck": {"multi_grid": (1, 2, 4)}}
 
 
 class DeepLabV3(nn.Module):
     """DeepLab v3 with ASPP: images (B, 3, H, W) to logits (B, num_classes, H, W).
 
-    backbone: a network of floor 3; its output stride (os) is the model's. The paper trains
-    `ResNet(101, 16, multi_grid=(1, 2, 4))`, and evaluates the same weights at 8.
-    channels: of each branch and of their projection.
+    backbone: a name or a module; its output stride (os) is the model's. By name, ResNet-50 and -101
+    have the paper's multi-grid. The paper trains at 16 and evaluates the same weights at 8.
+    output_stride, width, weights: of a backbone given by name; width of the head's channels too.
+    channels: of each branch and of their projection, 256 times width if None.
     atrous_rates: of the 3x3 branches at output stride 16; doubled at 8, halved at 32. With none,
-    on `MobileNetV2(16)`, it is the small network of MobileNetV2's section 6.3.
+    on MobileNetV2, it is the small network of MobileNetV2's section 6.3.
     image_pooling: the branch that sees the whole image; see `ImagePooling` for a batch of one.
-    convolution: of the 3x3 branches: "plain", "separable" or "bare separable".
-    head: "paper", 1x1 to the classes behind ASPP, or "torchvision", with one more 3x3 before it.
-    dropout: behind ASPP. The paper is silent, the authors' code has 0.1, torchvision 0.5.
-    aux: torchvision's auxiliary head on block3 of a ResNet, for `with_aux` alone.
+    convolution: of the 3x3 branches, "plain" or "separable".
     align_corners: of the last upsampling. False, as torchvision; the authors' code has True.
 
-    The names in the state dict are those of torchvision's `deeplabv3_resnet50` and `_resnet101`.
     Attributes: backbone, num_classes, output_stride.
-    Raises: ValueError where an argument is out of range.
+    Raises ValueError where an argument is out of range.
     Source: DeepLab v3, sections 3.3 and 4.1, tables 5 and 6.
     """
 
     def __init__(
         self,
-        backbone: nn.Module,
+        backbone: str | nn.Module,
         num_classes: int = 21,
-        channels: int = 256,
+        *,
+        output_stride: int | None = None,
+        width: float = 1.0,
+        weights: str | None = None,
+        channels: int | None = None,
         atrous_rates: Sequence[int] = (6, 12, 18),
         image_pooling: bool = True,
         convolution: str = "plain",
-        head: str = "paper",
-        dropout: float = 0.1,
-        aux: bool = False,
         align_corners: bool = False,
     ):
         super().__init__()
-        if head not in HEADS:
-            raise ValueError(f"head must be one of {HEADS}, got {head!r}")
         self.num_classes = check_integer("num_classes", num_classes, 1)
-        self.backbone, self.output_stride = backbone, backbone.output_stride
-        self.align_corners = align_corners
+        self.backbone = make_backbone(backbone, output_stride, width, weights, MULTI_GRID)
+        self.output_stride, self.align_corners = self.backbone.output_stride, align_corners
+        channels = round_channels(256 * width) if channels is None else channels
         rates = scaled_rates(atrous_rates, self.output_stride)
         self.classifier = nn.Sequential(
-            ASPP(backbone.channels, rates, channels, image_pooling, convolution, dropout),
-            *(conv_bn_relu(channels, channels, 3) if head == "torchvision" else ()),
+            ASPP(self.backbone.channels, rates, channels, image_pooling, convolution),
             nn.Conv2d(channels, num_classes, 1),
         )
-        self.aux_classifier = _aux_head(backbone, num_classes) if aux else None
         initialise_head(self.classifier)
 
     def forward(self, x: Tensor) -> Tensor:
-        scores = self.scores(x)  # (B, num_classes, H/os, W/os)
-        return upsample(scores, x.shape[2:], self.align_corners)  # (B, num_classes, H, W)
+        scores = self.scores(x)  # (B, num_classes, H/os, W/os), then (B, num_classes, H, W)
+        return F.interpolate(scores, x.shape[2:], None, "bilinear", self.align_corners)
 
     def scores(self, x: Tensor) -> Tensor:
         """The logits before the upsampling, (B, num_classes, H/os, W/os), sizes rounded up."""
-        return self.classifier(self.backbone(x).last)
-
-    def with_aux(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The logits and those of the auxiliary head, both (B, num_classes, H, W).
-
-        Torchvision trains the sum of both cross entropies, the second times 0.5.
-        Raises: ValueError where the network was built without aux.
-        Source: PSPNet, section 4 (Zhao et al. 2017, with 0.4); DeepLab has no such loss.
-        """
-        if self.aux_classifier is None:
-            raise ValueError("this DeepLabV3 has no auxiliary head; build it with aux=True")
-        with tapped(self.backbone.layer3) as maps:
-            logits = self(x)
-        aux = self.aux_classifier(maps[0])  # (B, num_classes, H/os, W/os)
-        return logits, upsample(aux, x.shape[2:], self.align_corners)
+        last = self.backbone(x).last  # (B, 2048, H/os, W/os)
+        return self.classifier(last)
 
 
-class DeepLabV3Cascade(nn.Module):
-    """DeepLab v3 going deeper: blocks 5 to 7, copies of block4 of a ResNet, one after the other.
+class ASPP(nn.Module):
+    """Atrous spatial pyramid pooling, its branches joined side by side.
 
-    depth: 18, 34, 50 or 101. blocks: the last block, 4 to 7.
-    output_stride (os): 8 to 256. Each block from block5 on has stride 2 while the map is larger
-    than that; then, in the place of its stride, twice the rate. At 16, block4 to block7 have rates
-    2, 4, 8 and 16; at 256 no layer has a rate.
-    multi_grid: unit rates of the units within each of the blocks 4 to 7: their rates are these
-    times the block's. stem, width, weights: of the `ResNet`.
-    The weights do not depend on output_stride or multi_grid.
-    Attributes: backbone (block1 to block4), num_classes, output_stride.
-    Raises: ValueError where an argument is out of range, and for an output_stride above 32 that the
-    blocks do not reach.
-    Source: DeepLab v3, sections 3.2 and 4.2 and figure 3, tables 1 to 4.
+    x: (B, in_channels, H, W). Returns: (B, channels, H, W).
+    The branches: a 1x1 convolution, a 3x3 one for each of atrous_rates, in units of this map, and
+    `ImagePooling` unless image_pooling is False; each makes `channels` maps. A 1x1 convolution
+    projects all of them to `channels` again, then dropout: the paper is silent, the authors' code
+    has 0.1. convolution: of the 3x3 branches, see `conv_bn_relu`.
+    Raises ValueError where a number is out of range.
+    Source: DeepLab v3, section 3.3 and figure 5; MobileNetV2, section 6.3.
     """
 
     def __init__(
         self,
-        depth: int = 50,
-        num_classes: int = 21,
-        output_stride: int = 16,
-        blocks: int = 7,
-        multi_grid: Sequence[int] = (1, 1, 1),
-        stem: str = "7x7",
-        width: float = 1.0,
-        weights: str | None = None,
+        in_channels: int,
+        atrous_rates: Sequence[int],
+        channels: int = 256,
+        image_pooling: bool = True,
+        convolution: str = "plain",
     ):
         super().__init__()
-        plans = cascade_plans(blocks, output_stride)
-        self.num_classes = check_integer("num_classes", num_classes, 1)
-        self.output_stride = output_stride
-        self.backbone = ResNet(
-            depth,
-            min(output_stride, 32),
-            stem=stem,
-            multi_grid=multi_grid,
-            width=width,
-            weights=weights,
+        branches = [conv_bn_relu(in_channels, channels)]
+        for rate in atrous_rates:
+            branches.append(conv_bn_relu(in_channels, channels, 3, rate, convolution))
+        if image_pooling:
+            branches.append(ImagePooling(in_channels, channels))
+        self.convs = nn.ModuleList(branches)
+        self.project = nn.Sequential(
+            *conv_bn_relu(len(branches) * channels, channels), nn.Dropout(0.1)
         )
-        block4 = self.backbone.layer4
-        unit, channels = type(block4[0]), self.backbone.channels
-        self.blocks = nn.Sequential(OrderedDict())
-        for number, plan in enumerate(plans, start=5):
-            units = [plan, *[StagePlan(1, plan.rate, plan.rate)] * (len(block4) - 1)]
-            units = multi_grid_plans(units, multi_grid)
-            block = stage(unit, channels, channels // unit.expansion, units)
-            self.blocks.add_module(f"block{number}", block)
-        self.classifier = nn.Conv2d(channels, num_classes, 1)
-        initialise_head(self.blocks, self.classifier)
 
     def forward(self, x: Tensor) -> Tensor:
-        return upsample(self.scores(x), x.shape[2:])  # (B, num_classes, H, W)
-
-    def scores(self, x: Tensor) -> Tensor:
-        """The logits before the upsampling, (B, num_classes, H/os, W/os), sizes rounded up."""
-        x = self.backbone(x).last  # block4: (B, 2048, H/os, W/os), not below H/32
-        return self.classifier(self.blocks(x))
+        y = torch.cat([conv(x) for conv in self.convs], dim=1)  # (B, 5 channels, H, W)
+        return self.project(y)  # (B, channels, H, W)
 
 
-def cascade_plans(blocks: int, output_stride: int) -> list[StagePlan]:
-    """Stride and rates of block5, block6, ... up to block number `blocks`, at `output_stride`.
+class ImagePooling(nn.Sequential):
+    """The mean of the whole map, 1x1 convolution, BN, ReLU; (B, C, H, W) to (B, channels, H, W).
 
-    Raises: ValueError unless blocks is 4 to 7, and output_stride 8, 16, 32 or what each block above
-    4 doubles further: 64 for 5, 128 for 6, 256 for 7.
-    Source: DeepLab v3, section 3.2 and figure 3.
+    Every place gets the same values: context as wide as the image.
+    Raises ValueError in training mode for a batch of one image.
+    Source: DeepLab v3, section 3.3, the image-level features; ParseNet (Liu et al. 2015).
     """
-    if check_integer("blocks", blocks, 4) > 7:
-        raise ValueError(f"blocks must be 4 to 7, got {blocks}")
-    strides = [8 * 2**power for power in range(blocks - 1)]
-    if output_stride not in strides:
+
+    def __init__(self, in_channels: int, channels: int):
+        super().__init__(nn.AdaptiveAvgPool2d(1), *conv_bn_relu(in_channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_batch(x, self[2])
+        y = super().forward(x)  # (B, channels, 1, 1)
+        return y.expand(-1, -1, *x.shape[2:])  # bilinear upsampling of a single value
+
+
+def conv_bn_relu(
+    in_channels: int, channels: int, kernel_size: int = 1, rate: int = 1, convolution: str = "plain"
+) -> nn.Module:
+    """Convolution without bias, BN and ReLU, (B, in_channels, H, W) to (B, channels, H, W).
+
+    convolution: "plain", or of a kernel above 1x1 "separable": depthwise and pointwise, each with
+    BN and ReLU, as in the authors' networks. Raises ValueError for another, or a number below 1.
+    Source: DeepLab v3, section 3.3; DeepLab v3+, section 3.1.
+    """
+    check_choice("convolution", convolution, ("plain", "separable"))
+    check_integer("channels", channels, 1)
+    check_integer("rate", rate, 1)
+    if convolution == "separable" and kernel_size > 1:
+        return SeparableConv2d(in_channels, channels, kernel_size, rate=rate)
+    padding = rate * (kernel_size // 2)
+    conv = nn.Conv2d(in_channels, channels, kernel_size, 1, padding, rate, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(channels), nn.ReLU())
+
+
+def scaled_rates(atrous_rates: Sequence[int], output_stride: int) -> tuple[int, ...]:
+    """Rates given for output stride 16 at another one: doubled at 8, halved at 32.
+
+    The branches then look at the same distances in the image.
+    Raises ValueError where a rate is no integer >= 1, at output_stride too.
+    Source: DeepLab v3, section 3.3: "the rates are doubled when output_stride = 8".
+    """
+    for rate in atrous_rates:
+        if check_integer("rate of atrous_rates", rate, 1) * 16 % output_stride:
+            raise ValueError(
+                f"atrous_rates are those at output stride 16; {rate} makes no whole rate at "
+                f"output_stride={output_stride}: take even rates, or another output_stride"
+            )
+    return tuple(rate * 16 // output_stride for rate in atrous_rates)
+
+
+def initialise_head(*modules: nn.Module) -> None:
+    """He's initialisation for the convolutions of a head.
+
+    Its classifiers, which alone have a bias, start from N(0, 0.01) and bias 0: all classes begin
+    about as likely.
+    """
+    for layer in (layer for module in modules for layer in module.modules()):
+        if isinstance(layer, nn.Conv2d) and layer.bias is None:
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        elif isinstance(layer, nn.Conv2d):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)
+
+
+def check_batch(x: Tensor, norm: nn.Module) -> None:
+    """ValueError where `norm` would have to normalise single values, of a batch of one image."""
+    if x.shape[0] == 1 and norm.training and isinstance(norm, nn.BatchNorm2d):
         raise ValueError(
-            f"output_stride must be one of {strides} with blocks={blocks}, got {output_stride!r}"
+            "image pooling leaves one value per channel of a batch of 1 image, and batch norm "
+            "cannot normalise a single value in training. Give at least 2 images per device "
+            "(drop_last=True drops a short last batch); or call model.eval() to predict; or "
+            "freeze batch norm, with Recipe(freeze_batch_norm=True); or turn it into "
+            "nn.SyncBatchNorm where several processes train together; or build the network "
+            "with image_pooling=False"
         )
-    jump = min(output_stride, 32)  # of block4
-    rate, plans = 32 // jump, []
-    for _ in range(blocks - 4):
-        if jump < output_stride:
-            jump *= 2
-            plans.append(StagePlan(2, 1, 1))
-        else:
-            before, rate = rate, 2 * rate
-            plans.append(StagePlan(1, before, rate))
-    return plans
-
-
-def _aux_head(backbone: nn.Module, num_classes: int) -> nn.Sequential:
-    """3x3 convolution to a quarter of block3's channels, BN, ReLU, dropout, 1x1 to the classes."""
-    check_resnet(backbone, "aux=True")
-    channels = backbone.layer4[0].conv1.in_channels  # of block3: 1024
-    head = nn.Sequential(
-        *conv_bn_relu(channels, channels // 4, 3),
-        nn.Dropout(0.1),
-        nn.Conv2d(channels // 4, num_classes, 1),
-    )
-    initialise_head(head)
-    return head

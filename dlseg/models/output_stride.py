@@ -15,7 +15,7 @@ def at_output_stride(
     Where corners are not aligned, a stretch puts units (output stride - 1) / 2 pixels beyond the
     middle of their field: from 16 to 8 the logits move up and left by 4 pixels (chapter 10).
 
-        build = lambda output_stride: DeepLabV3(ResNet(50, output_stride), num_classes=21)
+        build = lambda output_stride: DeepLabV3("resnet50", output_stride=output_stride)
         coarse = build(16)  # train it
         dense = at_output_stride(coarse, build, 8)
 

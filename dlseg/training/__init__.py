@@ -4,13 +4,19 @@
 process or several (`dlseg.training.distributed`), on the CPU or on GPUs.
 """
 
-from dlseg.training.checkpoint import LAST, CheckpointError, load_checkpoint, save_checkpoint
+from dlseg.training.checkpoint import (
+    LAST,
+    CheckpointError,
+    load_checkpoint,
+    load_network,
+    load_weights,
+    save_checkpoint,
+)
 from dlseg.training.distributed import is_main, process_group
 from dlseg.training.engine import History, train
 from dlseg.training.evaluate import evaluate
 from dlseg.training.loader import TrainingPictures, duplicate_rare
 from dlseg.training.losses import ScoreMaps, segmentation_loss, shrink_labels
-from dlseg.training.networks import NETWORKS, build_model, describe, load_network, load_weights
 from dlseg.training.optimiser import parameter_groups, prepare_batch_norm
 from dlseg.training.recipe import Recipe
 from dlseg.training.schedule import learning_rate, poly, step
@@ -18,15 +24,12 @@ from dlseg.training.tensorboard import TensorBoard
 
 __all__ = [
     "LAST",
-    "NETWORKS",
     "CheckpointError",
     "History",
     "Recipe",
     "ScoreMaps",
     "TensorBoard",
     "TrainingPictures",
-    "build_model",
-    "describe",
     "duplicate_rare",
     "evaluate",
     "is_main",

@@ -6,7 +6,7 @@ stored, so that it can be loaded without running code from it (`weights_only=Tru
 
 The entries, VERSION 1:
     version       1
-    model         description of the network, see `dlseg.training.networks`, or None
+    model         description of the network, see `dlseg.models.describe`, or None
     weights       its state dict
     recipe        the fields of `Recipe`; with `iteration` they are the schedule's whole state
     iteration     steps done; with the recipe's seed they are the position in the data and the
@@ -24,6 +24,9 @@ import zipfile
 from pathlib import Path
 
 import torch
+from torch import nn
+
+from dlseg.models import build_model
 
 VERSION = 1
 LAST = "last.pt"
@@ -75,6 +78,40 @@ def load_checkpoint(path: str | Path) -> dict:
             "use the dlseg that wrote it, or train again"
         )
     return entries
+
+
+def load_weights(model: nn.Module, path: str | Path) -> None:
+    """Give `model` the weights of a checkpoint, all of them.
+
+    Raises CheckpointError for a file that is no good checkpoint, ValueError for the weights of
+    another network.
+    """
+    _give(model, load_checkpoint(path), path)
+
+
+def load_network(path: str | Path, output_stride: int | None = None) -> tuple[nn.Module, dict]:
+    """The trained network of a checkpoint, on the CPU in eval mode, and the checkpoint's entries.
+
+    output_stride: None, as trained, or another: the weights fit, and the rates, ASPP's too, follow
+    (DeepLab v3, section 4.1 and table 10).
+    Raises CheckpointError for a file that is no good checkpoint, or one without a description;
+    ValueError for an output stride that the network cannot have.
+    """
+    entries = load_checkpoint(path)
+    if entries["model"] is None:
+        raise CheckpointError(f"{path} does not say which network it holds; load its `weights`")
+    changes = {} if output_stride is None else {"output_stride": output_stride}
+    model = build_model(entries["model"] | changes)
+    _give(model, entries, path)
+    return model.eval(), entries
+
+
+def _give(model: nn.Module, entries: dict, path: str | Path) -> None:
+    try:
+        model.load_state_dict(entries["weights"])
+    except RuntimeError as error:
+        held = f"it holds {entries['model']}" if entries["model"] else "it holds another network"
+        raise ValueError(f"the weights of {path} do not fit this network: {held}") from error
 
 
 def _write(partial: Path, entries: dict) -> None:

@@ -13,15 +13,11 @@ from tests.peers import distance, randomise
 
 SIZES = (64, 65, 81)  # even, and odd with both ways to round
 NETWORKS = {
-    "resnet18": lambda stride: ResNet(18, stride),
-    "resnet34": lambda stride: ResNet(34, stride),
-    "resnet50": lambda stride: ResNet(50, stride),
-    "resnet50, stride on 1x1": lambda stride: ResNet(50, stride, stride_on="1x1"),
-    "resnet50, stride on last unit": lambda stride: ResNet(50, stride, stride_on="last unit"),
-    "resnet50, beta stem": lambda stride: ResNet(50, stride, stem="beta"),
-    "resnet101": lambda stride: ResNet(101, stride),
-    "vgg16": lambda stride: VGG16(stride),
-    "vgg16_bn": lambda stride: VGG16(stride, batch_norm=True),
+    "stride on 1x1": lambda stride: ResNet(stride, style="caffe"),
+    "stride on last unit": lambda stride: ResNet(stride, style="slim"),
+    "beta stem": lambda stride: ResNet(stride, stem="beta"),
+    "resnet18": lambda stride: ResNet(stride, depth=18),
+    "resnet50": lambda stride: ResNet(stride),
 }
 
 
@@ -47,7 +43,7 @@ def image(size):
     return torch.randn(1, 3, size, size, dtype=torch.float64, generator=generator)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", ["stride on 1x1", "stride on last unit", "beta stem"])
 def test_dense_map_holds_the_strided_one(name):
     build = NETWORKS[name]
     coarse = strided(build)
@@ -71,20 +67,20 @@ def test_dense_map_holds_the_strided_one_at_larger_sizes(size):
     assert distance(found, expected) <= 1e-10
 
 
-@pytest.mark.parametrize("depth", [18, 34, 50, 101])
+@pytest.mark.parametrize("depth", [18, 50])
 def test_the_whole_stage_at_the_new_rate_makes_another_map(depth):
-    coarse = strided(lambda stride: ResNet(depth, stride))
+    coarse = strided(lambda stride: ResNet(stride, depth=depth))
     with torch.no_grad():
         expected = coarse(image(65)).last
         for stride in (16, 8):
-            whole = on_meta(lambda stride: ResNet(depth, stride, first_unit="whole"), stride)
+            whole = on_meta(lambda stride: ResNet(stride, depth=depth, first_unit="whole"), stride)
             found, step = same_weights(coarse, whole)(image(65)).last, 32 // stride
             assert distance(found[:, :, ::step, ::step], expected) > 0.05
 
 
 def test_multi_grid_makes_another_map():
     coarse = strided(NETWORKS["resnet50"])
-    grid = same_weights(coarse, on_meta(lambda s: ResNet(50, s, multi_grid=(1, 2, 4)), 16))
+    grid = same_weights(coarse, on_meta(lambda s: ResNet(s, multi_grid=(1, 2, 4)), 16))
     with torch.no_grad():
         assert distance(grid(image(65)).last[:, :, ::2, ::2], coarse(image(65)).last) > 0.05
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from dlseg.arithmetic import StagePlan, networks, stack_fields
-from dlseg.backbones.features import LastMap
-from dlseg.backbones.resnet import BasicUnit, ResNet, multi_grid_plans
+from dlseg.backbones import BasicUnit, LastMap, ResNet
+from dlseg.backbones.resnet import multi_grid_plans
 from dlseg.inspect import receptive_field
 from tests.backbones.counting import parameters, without_weights
 from tests.peers import distance, load_torchvision, randomise
@@ -50,7 +50,7 @@ def test_same_as_torchvision(peers, depth, output_stride):
     state = peers(depth).state_dict()
     with torch.device("meta"):
         peer = model(weights=None, **dense).eval()
-        ours = ResNet(depth, output_stride, num_classes=1000).eval()
+        ours = ResNet(output_stride, depth=depth, num_classes=1000).eval()
     peer.load_state_dict(state, assign=True)
     ours.load_state_dict(state, strict=True, assign=True)
     x = torch.randn(2, 3, 65, 97, generator=torch.Generator().manual_seed(1))
@@ -67,7 +67,7 @@ def test_the_comparison_sees_batch_norm(peers):
     """The same weights with fresh statistics make another map, so parity is no matter of course."""
     state = peers(18).state_dict()
     fresh = {key: value for key, value in state.items() if "running" not in key}
-    ours = ResNet(18, 32, num_classes=1000).eval()
+    ours = ResNet(32, depth=18, num_classes=1000).eval()
     ours.load_state_dict(fresh, strict=False)
     x = torch.randn(1, 3, 65, 65)
     with torch.no_grad():
@@ -77,9 +77,9 @@ def test_the_comparison_sees_batch_norm(peers):
 @pytest.mark.parametrize("depth", PARAMETERS)
 def test_parameters(depth):
     with_classifier, without = PARAMETERS[depth]
-    assert parameters(on_meta(depth, num_classes=1000)) == with_classifier
-    assert parameters(on_meta(depth)) == without
-    assert parameters(on_meta(depth, 8, stride_on="last unit")) == without
+    assert parameters(on_meta(depth=depth, num_classes=1000)) == with_classifier
+    assert parameters(on_meta(depth=depth)) == without
+    assert parameters(on_meta(8, depth=depth, style="slim")) == without
 
 
 def test_parameters_of_the_beta_stem():
@@ -87,8 +87,8 @@ def test_parameters_of_the_beta_stem():
 
     Sandler et al. 2018, table 7, prints 58.16M.
     """
-    model = on_meta(101, stem="beta")
-    assert parameters(model) - parameters(on_meta(101)) == 58_164_437 - 58_040_661
+    model = on_meta(depth=101, stem="beta")
+    assert parameters(model) - parameters(on_meta(depth=101)) == 58_164_437 - 58_040_661
     convs = [module for module in model.conv1 if isinstance(module, torch.nn.Conv2d)]
     assert [(conv.out_channels, conv.stride[0]) for conv in convs] == [(64, 2), (64, 1), (128, 1)]
     assert receptive_field(LastMap(model), 65).size == 971 + 4  # 11 pixels of stem, not 7
@@ -101,7 +101,7 @@ def test_parameters_of_the_beta_stem():
     [(1.0, (64, 128, 256, 512)), (0.25, (16, 32, 64, 128)), (0.05, (8, 8, 16, 24))],
 )
 def test_width_scales_all_channels(depth, stem, width, channels):
-    model = on_meta(depth, stem=stem, width=width, num_classes=10)
+    model = on_meta(depth=depth, stem=stem, width=width, num_classes=10)
     stages = (model.layer1, model.layer2, model.layer3, model.layer4)
     assert tuple(stage[-1].conv2.out_channels for stage in stages) == channels
     assert model.bn1.num_features == channels[1 if stem == "beta" else 0]
@@ -112,15 +112,15 @@ def test_width_scales_all_channels(depth, stem, width, channels):
     assert model.classify(torch.empty(2, 3, 65, 65, device="meta")).shape == (2, 10)
 
 
-@pytest.mark.parametrize("place", ["3x3", "last unit"])
-def test_denser_maps_of_a_narrow_network_hold_the_strided_one(place):
+@pytest.mark.parametrize("style", ["torchvision", "slim"])
+def test_denser_maps_of_a_narrow_network_hold_the_strided_one(style):
     """At width 0.05 both first stages have 8 channels, and a shortcut without weights."""
     torch.manual_seed(0)
-    strided = ResNet(18, 32, stride_on=place, width=0.05).double()
+    strided = ResNet(32, depth=18, style=style, width=0.05).double()
     randomise(strided, 33)
     x = torch.randn(1, 3, 49, 65, dtype=torch.float64)
     for output_stride, step in ((16, 2), (8, 4)):
-        dense = ResNet(18, output_stride, stride_on=place, width=0.05).double().eval()
+        dense = ResNet(output_stride, depth=18, style=style, width=0.05).double().eval()
         dense.load_state_dict(strided.state_dict())
         with torch.no_grad():
             difference = dense(x).last[:, :, ::step, ::step] - strided(x).last
@@ -130,49 +130,25 @@ def test_denser_maps_of_a_narrow_network_hold_the_strided_one(place):
 @pytest.mark.parametrize(("size", "floor", "ceil"), [(512, 128, 129), (513, 129, 129), (5, 2, 2)])
 def test_pool_of_caffe_rounds_sizes_up(size, floor, ceil):
     image = torch.empty(1, 3, size, size, device="meta")
-    assert on_meta(18)(image).low_level.shape[2:] == (floor, floor)
-    assert on_meta(18, pool_ceil=True)(image).low_level.shape[2:] == (ceil, ceil)
+    assert on_meta(depth=18)(image).low_level.shape[2:] == (floor, floor)
+    assert on_meta(depth=18, style="caffe")(image).low_level.shape[2:] == (ceil, ceil)
 
 
-def test_state_dict_keys_without_classifier(peers):
-    keys = set(peers(50).state_dict()) - {"fc.weight", "fc.bias"}
-    assert set(on_meta(50).state_dict()) == keys
-    assert len(keys) == 320 - 2
-    assert set(on_meta(50, stride_on="last unit").state_dict()) == keys
-
-
-def test_published_weights_load_with_and_without_classifier(monkeypatch):
-    asked = []
-    state = ResNet(18, num_classes=1000).state_dict()
-
-    def published(name):
-        asked.append(name)
-        return dict(state)
-
-    monkeypatch.setattr("dlseg.backbones.weights.load_published", published)
-    bare, full = ResNet(18, weights="imagenet"), ResNet(18, num_classes=1000, weights="imagenet")
-    assert asked == ["resnet18"] * 2
-    assert all(torch.equal(value, state[key]) for key, value in bare.state_dict().items())
-    assert torch.equal(full.fc.weight, state["fc.weight"])
-
-
+PLACES = {"torchvision": "3x3", "caffe": "1x1", "slim": "last unit"}  # as the arithmetic has it
+WAYS = [*((style, "previous") for style in PLACES), ("torchvision", "whole")]
 GEOMETRIES = [
-    (depth, place, output_stride, first_unit)
+    (depth, style, output_stride, first_unit)
     for depth in PARAMETERS
-    for place, first_unit in [
-        ("3x3", "previous"),
-        ("3x3", "whole"),
-        ("1x1", "previous"),
-        ("last unit", "previous"),
-    ]
+    for style, first_unit in WAYS
     for output_stride in (32, 16, 8)
-    if not (place == "1x1" and depth < 50)
+    if not (style == "caffe" and depth < 50)
 ]
 
 
-@pytest.mark.parametrize(("depth", "place", "output_stride", "first_unit"), GEOMETRIES)
-def test_field_is_that_of_the_stack(depth, place, output_stride, first_unit):
-    model = on_meta(depth, output_stride, stride_on=place, first_unit=first_unit)
+@pytest.mark.parametrize(("depth", "style", "output_stride", "first_unit"), GEOMETRIES)
+def test_field_is_that_of_the_stack(depth, style, output_stride, first_unit):
+    model = on_meta(output_stride, depth=depth, style=style, first_unit=first_unit)
+    place = PLACES[style]
     report = receptive_field(LastMap(model), 65)
     expected = stack_fields(networks.resnet(depth, place, output_stride, first_unit))[-1]
     found = (report.size, report.stride, report.padding, report.aligned)
@@ -186,10 +162,10 @@ def test_field_is_that_of_the_stack(depth, place, output_stride, first_unit):
 def test_published_fields(depth, torchvision, original):
     """Distill's table has 483 and 1027: TF-Slim's place of the stride, and Caffe's."""
     fields = {
-        place: receptive_field(LastMap(on_meta(depth, 8, stride_on=place)), 65).size
-        for place in (("3x3", "1x1", "last unit") if original else ("3x3",))
+        style: receptive_field(LastMap(on_meta(8, depth=depth, style=style)), 65).size
+        for style in (PLACES if original else ("torchvision",))
     }
-    assert fields.pop("3x3") == torchvision
+    assert fields.pop("torchvision") == torchvision
     assert set(fields.values()) <= {original}
 
 
@@ -204,14 +180,14 @@ def test_published_fields(depth, torchvision, original):
     ],
 )
 def test_rates(output_stride, first_unit, layer3, layer4):
-    model = on_meta(50, output_stride, first_unit=first_unit)
+    model = on_meta(output_stride, first_unit=first_unit)
     assert (rates_of(model.layer3), rates_of(model.layer4)) == (layer3, layer4)
 
 
-@pytest.mark.parametrize("place", ["1x1", "last unit"])
-def test_rates_where_the_stride_is_elsewhere(place):
+@pytest.mark.parametrize("style", ["caffe", "slim"])
+def test_rates_where_the_stride_is_elsewhere(style):
     """No 3x3 has lost its stride but that of a last unit, so each stage has one rate throughout."""
-    model = on_meta(50, 8, stride_on=place)
+    model = on_meta(8, style=style)
     assert (rates_of(model.layer3), rates_of(model.layer4)) == ([2] * 6, [4] * 3)
 
 
@@ -226,7 +202,7 @@ def test_rates_where_the_stride_is_elsewhere(place):
 )
 @pytest.mark.parametrize("depth", [34, 50, 101])
 def test_multi_grid(depth, output_stride, multi_grid, rates):
-    model = on_meta(depth, output_stride, multi_grid=multi_grid)
+    model = on_meta(output_stride, depth=depth, multi_grid=multi_grid)
     assert rates_of(model.layer4) == rates
     assert rates_of(model.layer3)[1:] == [2 if output_stride == 8 else 1] * (len(model.layer3) - 1)
     if depth < 50:
@@ -234,12 +210,12 @@ def test_multi_grid(depth, output_stride, multi_grid, rates):
 
 
 def test_multi_grid_of_ones_changes_nothing():
-    assert rates_of(on_meta(50, 16, multi_grid=(1, 1, 1)).layer4) == [1, 2, 2]
-    assert rates_of(on_meta(18, 16, multi_grid=(1, 1)).layer4) == [2, 2]
+    assert rates_of(on_meta(16, multi_grid=(1, 1, 1)).layer4) == [1, 2, 2]
+    assert rates_of(on_meta(16, depth=18, multi_grid=(1, 1)).layer4) == [2, 2]
 
 
 def test_multi_grid_of_ones_is_the_paper_s_where_the_stride_is_in_the_last_unit():
-    model = on_meta(50, 16, stride_on="last unit", multi_grid=(1, 1, 1))
+    model = on_meta(16, style="slim", multi_grid=(1, 1, 1))
     assert rates_of(model.layer4) == [2, 2, 2]
 
 
@@ -253,85 +229,46 @@ def test_multi_grid_of_ones_is_the_paper_s_where_the_stride_is_in_the_last_unit(
         ((512, 769), (128, 193), (32, 49)),
     ],
 )
-@pytest.mark.parametrize("place", ["3x3", "1x1", "last unit"])
-def test_sizes(size, low_level, last, place):
-    model = on_meta(50, stride_on=place).eval()
+@pytest.mark.parametrize("style", PLACES)
+def test_sizes(size, low_level, last, style):
+    model = on_meta(style=style)
     features = model(torch.empty(1, 3, *size, device="meta"))
     assert features.low_level.shape == (1, model.low_level_channels, *low_level)
     assert features.last.shape == (1, model.channels, *last)
     assert (model.output_stride, model.low_level_stride) == (16, 4)
 
 
-@pytest.mark.parametrize(("output_stride", "size"), [(8, 65), (16, 33), (32, 17)])
-def test_size_at_each_output_stride(output_stride, size):
-    last = on_meta(18, output_stride)(torch.empty(1, 3, 513, 513, device="meta")).last
-    assert last.shape == (1, 512, size, size)
-
-
-def test_one_pixel():
-    features = ResNet(18).eval()(torch.ones(1, 3, 1, 1))
-    assert all(torch.isfinite(part).all() for part in features)
-
-
 def test_tap_of_the_decoder_lies_before_the_stride():
     """TF-Slim strides in the third unit of layer1, so that the tap is behind the second."""
-    model = on_meta(50, stride_on="last unit")
+    model = on_meta(style="slim")
     stem = [model.conv1, model.bn1, torch.nn.ReLU(), torch.nn.MaxPool2d(3, 2, 1)]
     report = receptive_field(torch.nn.Sequential(*stem, *model.layer1[:2]), 65)
     assert (model.units_before_tap, report.stride, report.size) == (2, 4, 27)
-    assert on_meta(50).units_before_tap == 3
-
-
-def test_last_map_and_low_level_train():
-    model = ResNet(18)
-    features = model(torch.randn(2, 3, 64, 64))
-    (features.last.mean() + features.low_level.mean()).backward()
-    assert all(parameter.grad is not None for parameter in model.parameters())
+    assert on_meta().units_before_tap == 3
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: on_meta(51), r"depth must be one of \(18, 34, 50, 101\), got 51"),
-        (lambda: on_meta(50, 12), "output_stride must be 8, 16 or 32, got 12"),
+        (lambda: on_meta(depth=51), r"depth must be one of \(18, 34, 50, 101\), got 51"),
         (lambda: on_meta(stem="v1c"), r"stem must be one of \('7x7', 'beta'\), got 'v1c'"),
-        (lambda: on_meta(stride_on="2x2"), "stride_on must be one of .* got '2x2'"),
+        (lambda: on_meta(style="mxnet"), "style must be one of .*'slim'.* got 'mxnet'"),
         (lambda: on_meta(first_unit="none"), 'first_unit must be "previous" or "whole"'),
-        (lambda: on_meta(weights="coco"), "weights must be one of .* got 'coco'"),
-        (lambda: on_meta(num_classes=0), "num_classes must be an integer >= 1, got 0"),
-        (lambda: on_meta(width=float("inf")), "width must be a number above 0, got inf"),
-        (lambda: on_meta(width=2, weights="imagenet"), "need width=1.0, got 2; drop weights"),
-        (lambda: on_meta(18, stride_on="1x1"), 'stride_on="1x1" needs depth 50 or 101'),
         (
-            lambda: on_meta(stride_on="1x1", first_unit="whole"),
-            "needs stride_on=\"3x3\", got '1x1'",
+            lambda: on_meta(style="caffe", first_unit="whole"),
+            "needs style=\"torchvision\", got 'caffe'",
         ),
         (
             lambda: on_meta(stem="beta", weights="imagenet"),
-            "the published weights need stem=\"7x7\" .* got 'beta' and '3x3'",
+            "weights were trained with stem=\"7x7\" .* got 'beta' and 'torchvision'",
         ),
+        (lambda: on_meta(style="caffe", weights="imagenet"), "got '7x7' and 'caffe'; drop weights"),
         (
             lambda: on_meta(multi_grid=(1, 2)),
             r"a unit rate for each of the 3 units .* got \(1, 2\)",
         ),
         (lambda: on_meta(multi_grid=(1, 2, 0)), "multi_grid must be an integer >= 1, got 0"),
         (lambda: multi_grid_plans([], (2,)), "each of the 0 units"),
-        (
-            lambda: on_meta(18)(torch.empty(1, 1, 32, 32, device="meta")),
-            r"expected an image \(B, 3, H, W\), got \(1, 1, 32, 32\)",
-        ),
-        (
-            lambda: on_meta(18)(torch.empty(3, 32, 32, device="meta")),
-            r"expected an image \(B, 3, H, W\), got \(3, 32, 32\)",
-        ),
-        (
-            lambda: on_meta(18)(torch.empty(1, 3, 0, 32, device="meta")),
-            r"expected an image \(B, 3, H, W\), got \(1, 3, 0, 32\)",
-        ),
-        (
-            lambda: on_meta(18).classify(torch.empty(1, 3, 32, 32, device="meta")),
-            "has no classifier; build it with num_classes=1000",
-        ),
     ],
 )
 def test_bad_input_says_what_to_do(call, message):
@@ -341,7 +278,7 @@ def test_bad_input_says_what_to_do(call, message):
 
 def test_shortcut_without_weights_takes_every_second_pixel():
     """With its second BN at zero the unit is the ReLU of its shortcut."""
-    unit = BasicUnit(4, 4, StagePlan(2, 1, 1)).eval()
+    unit = BasicUnit(4, 4, StagePlan(2, 1, 1), "torchvision").eval()
     torch.nn.init.zeros_(unit.bn2.weight)
     x = torch.randn(1, 4, 7, 7)
     assert torch.equal(unit(x), x[:, :, ::2, ::2].relu())

@@ -3,7 +3,7 @@
 import pytest
 from torch import nn
 
-from dlseg.backbones import MobileNetV2, ResNet
+from dlseg.backbones import ResNet
 from dlseg.inspect import cost
 from dlseg.models import DeepLabV3, DeepLabV3Plus
 from support.costs import multiply_adds, on_meta
@@ -14,8 +14,8 @@ from support.tables import paper_table
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: DeepLabV3(MobileNetV2(16), 5, 16, (1, 2, 3)),
-        lambda: DeepLabV3Plus(ResNet(18, 8, width=0.25), 5, 16, (2, 4, 6)),
+        lambda: DeepLabV3("mobilenetv2", 5, channels=16, atrous_rates=(1, 2, 3)),
+        lambda: DeepLabV3Plus("resnet18", 5, output_stride=8, width=0.25, channels=16),
     ],
 )
 def test_unpadded_count_is_that_of_cost(make, side):
@@ -39,10 +39,9 @@ def test_only_dense_convolutions_with_a_rate_are_padded():
 @pytest.mark.parametrize("decoder", ["no", "yes"])
 def test_resnet_of_the_paper_is_within_half_a_per_cent(decoder):
     where = {"train": 16, "evaluate": 8, "decoder": decoder, "views": "one"}
-    backbone = on_meta(ResNet, 101, 8, "beta", "last unit", multi_grid=(1, 2, 4))
-    plain = {"aspp_convolution": "plain", "decoder_convolution": "plain"}
-    make, options = (DeepLabV3, {}) if decoder == "no" else (DeepLabV3Plus, plain)
-    counted = multiply_adds(on_meta(make, backbone, **options))[1]
+    backbone = on_meta(ResNet, 8, depth=101, stem="beta", style="slim", multi_grid=(1, 2, 4))
+    make = DeepLabV3 if decoder == "no" else DeepLabV3Plus
+    counted = multiply_adds(on_meta(make, backbone))[1]
     assert counted == pytest.approx(
         paper_table("v3plus", "3").value("multiply_adds", **where), rel=0.005
     )

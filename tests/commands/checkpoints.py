@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 
 from dlseg.data.scenes import CLASSES, PALETTE
-from dlseg.training import build_model, describe, save_checkpoint
+from dlseg.models import build_model, describe
+from dlseg.training import save_checkpoint
 from dlseg.training.checkpoint import ENTRIES
 
 NETWORK = describe("fcn-resnet18", len(CLASSES), output_stride=32, width=0.125)

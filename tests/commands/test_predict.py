@@ -10,7 +10,7 @@ from dlseg.data.files import write_image
 from dlseg.data.scenes import CLASSES, PALETTE
 from dlseg.data.transforms import MEAN, STD
 from dlseg.inference import legend, overlay, shares
-from dlseg.training import build_model
+from dlseg.models import build_model
 from tests.commands.checkpoints import NETWORK, write_checkpoint
 
 KINDS = ("index", "palette", "overlay", "legend")

@@ -15,7 +15,8 @@ from dlseg.commands.main import main
 from dlseg.commands.train import OPTIONS
 from dlseg.data import KINDS, data_names, registry
 from dlseg.data.registry import Kind
-from dlseg.training import NETWORKS, load_checkpoint, save_checkpoint
+from dlseg.models import NETWORKS
+from dlseg.training import load_checkpoint, save_checkpoint
 from tests.data.folders import write_cityscapes, write_voc
 from tests.training.toys import Blocks
 
@@ -217,7 +218,7 @@ def test_a_checkpoint_of_other_code(capsys):
 def test_help_names_networks_that_exist(capsys):
     named = re.findall(r"\b(?:fcn|deeplab)[a-z0-9]*-[a-z0-9_]+", OPTIONS["network"][1])
     assert len(named) >= 3 and set(named) <= set(NETWORKS)
-    backbones = {name.split("-")[1] for name in NETWORKS}
+    backbones = {backbone for _, backbone in NETWORKS.values()}
     assert {"vgg16", "vgg16_bn"} <= backbones & set(re.findall(r"\w+", OPTIONS["network"][1]))
 
 

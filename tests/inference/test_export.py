@@ -24,9 +24,6 @@ from dlseg.inference.export import (
 )
 from dlseg.models import (
     FCN,
-    DeepLabV1,
-    DeepLabV2,
-    DeepLabV3,
     DeepLabV3Cascade,
     DeepLabV3Plus,
     MultiScale,
@@ -60,11 +57,8 @@ class Tiny(nn.Module):
 
 NETWORKS = {
     "FCN": lambda: FCN(Tiny(), CLASSES),
-    "v1": lambda: DeepLabV1(CLASSES, width=WIDTH),
-    "v2": lambda: DeepLabV2("resnet18", CLASSES, width=WIDTH),
-    "v3": lambda: DeepLabV3(Tiny(), CLASSES, 16),
-    "v3, cascade": lambda: DeepLabV3Cascade(18, CLASSES, 16, blocks=5, width=WIDTH),
-    "v3+": lambda: DeepLabV3Plus(Tiny(), CLASSES, 16, align_corners=True),
+    "v3, cascade": lambda: DeepLabV3Cascade("resnet18", CLASSES, blocks=5, width=WIDTH),
+    "v3+": lambda: DeepLabV3Plus(Tiny(), CLASSES, channels=16, align_corners=True),
 }
 
 

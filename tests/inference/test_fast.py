@@ -7,13 +7,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.backbones import VGG16, MobileNetV2, ResNet, Xception
+from dlseg.backbones import VGG16, ResNet
 from dlseg.inference import fast, prepare, probabilities
 from dlseg.inference.convolutions import OneDNN, ShiftedDepthwise, Winograd
 from dlseg.inference.folding import fold, watch
-from dlseg.models import FCN, DeepLabV1, DeepLabV2, DeepLabV3, DeepLabV3Plus
-from dlseg.models.deeplabv2 import MultiScale
-from dlseg.models.deeplabv3 import DeepLabV3Cascade
+from dlseg.models import (
+    FCN,
+    DeepLabV1,
+    DeepLabV2,
+    DeepLabV3,
+    DeepLabV3Cascade,
+    DeepLabV3Plus,
+    MultiScale,
+    torchvision_deeplabv3,
+)
 from tests.peers import distance, load_torchvision, randomise
 
 TOLERANCE = 1e-4  # what `prepare` promises in float32
@@ -39,26 +46,29 @@ def always(monkeypatch):
 
 
 def resnet(depth=50, output_stride=16, **options):
-    return ResNet(depth, output_stride, width=0.125, **options)
+    return ResNet(output_stride, depth=depth, width=0.125, **options)
 
 
 MODELS = {
     "fcn": lambda: FCN(resnet(18, 32), 5),
-    "v1": lambda: DeepLabV1(5, width=0.125),
+    "v1": lambda: DeepLabV1("vgg16", 5, width=0.125),
     "v1 batch norm, msc": lambda: DeepLabV1(
-        5, released=True, msc="concat", batch_norm=True, width=0.125
+        "vgg16_bn", 5, width=0.125, released=True, msc="concat"
     ),
     "v2 vgg": lambda: DeepLabV2("vgg16_bn", 5, width=0.125),
     "v2 resnet": lambda: DeepLabV2("resnet50", 5, width=0.125),
     "v2 scales": lambda: MultiScale(DeepLabV2("resnet18", 5, width=0.125)),
-    "v3": lambda: DeepLabV3(resnet(multi_grid=(1, 2, 4), stem="beta"), 5, 16),
-    "v3 aux": lambda: DeepLabV3(resnet(50, 8), 5, 16, head="torchvision", aux=True),
-    "v3 mobilenet": lambda: DeepLabV3(MobileNetV2(16, 0.25), 5, 16, atrous_rates=()),
-    "v3 separable": lambda: DeepLabV3(MobileNetV2(8, 0.25), 5, 16, convolution="separable"),
-    "v3 cascade": lambda: DeepLabV3Cascade(18, 5, 64, width=0.125, multi_grid=(1, 2)),
-    "v3+ xception": lambda: DeepLabV3Plus(Xception(41, 16, width=0.125), 5, 16),
-    "v3+ bare": lambda: DeepLabV3Plus(resnet(18, 8), 5, 16, aspp_convolution="bare separable"),
-    "v3+ conv3": lambda: DeepLabV3Plus(resnet(18), 5, 16, conv3=True),
+    "v3": lambda: DeepLabV3(resnet(multi_grid=(1, 2, 4), stem="beta"), 5, channels=16),
+    "v3 aux": lambda: torchvision_deeplabv3("resnet50", 5, width=0.125, aux=True),
+    "v3 mobilenet": lambda: DeepLabV3("mobilenetv2", 5, width=0.25, atrous_rates=()),
+    "v3 separable": lambda: DeepLabV3(
+        "mobilenetv2", 5, output_stride=8, width=0.25, convolution="separable"
+    ),
+    "v3 cascade": lambda: DeepLabV3Cascade(
+        "resnet18", 5, output_stride=64, width=0.125, multi_grid=(1, 2)
+    ),
+    "v3+ xception": lambda: DeepLabV3Plus("xception65", 5, width=0.125, convolution="separable"),
+    "v3+, whole": lambda: DeepLabV3Plus(resnet(18, 8, first_unit="whole"), 5, channels=16),
 }
 # Batch norms that stay: the auxiliary head's, which `forward` does not run, and all of a network
 # whose layers run once for each scale.

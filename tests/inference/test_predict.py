@@ -5,7 +5,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dlseg.backbones import ResNet
 from dlseg.inference import evaluating, probabilities
 from dlseg.models import FCN
 from tests.inference.toys import CLASSES, Watched, convolutions, images, pointwise
@@ -16,7 +15,7 @@ close = torch.testing.assert_close
 
 def small_fcn():
     torch.manual_seed(0)
-    return FCN(ResNet(18, output_stride=32, width=0.125), num_classes=CLASSES)
+    return FCN("resnet18", CLASSES, output_stride=32, width=0.125)
 
 
 def test_scale_one_is_the_softmax_of_the_output():

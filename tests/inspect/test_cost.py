@@ -38,7 +38,7 @@ def head(kind):
 @pytest.mark.parametrize(("kind", "depth"), SEGMENTATION)
 def test_backbone_of_torchvision_s_segmentation_networks(kind, depth):
     multiply_adds, parameters = SEGMENTATION[kind, depth]
-    result = cost(without_weights(ResNet, depth, 8), 513)
+    result = cost(without_weights(ResNet, 8, depth=depth), 513)
     assert result.multiply_adds == multiply_adds - head(kind)[0]
     assert result.parameters == parameters - head(kind)[1]
 
@@ -50,18 +50,20 @@ def paper_head(size):
 
 
 @pytest.mark.parametrize(
-    ("depth", "stem", "place", "billions"),
+    ("depth", "stem", "style", "billions"),
     [  # at output stride 16 and 8
-        (50, "7x7", "3x3", (50.44, 166.16)),
-        (101, "7x7", "3x3", (71.06, 246.18)),
-        (101, "7x7", "1x1", (70.24, 245.78)),  # Caffe's, as kazuto1011/deeplab-pytorch has it
-        (101, "beta", "last unit", (76.05, 252.25)),  # Google's, as TF-Slim has it
+        (50, "7x7", "torchvision", (50.44, 166.16)),
+        (101, "7x7", "torchvision", (71.06, 246.18)),
+        (101, "7x7", "caffe", (70.24, 245.78)),  # Caffe's, as kazuto1011/deeplab-pytorch has it
+        (101, "beta", "slim", (76.05, 252.25)),  # Google's, as TF-Slim has it
     ],
 )
-def test_deeplab_v3_as_others_built_it(depth, stem, place, billions):
+def test_deeplab_v3_as_others_built_it(depth, stem, style, billions):
     """513 x 513; numbers counted on independent implementations with the paper's head."""
     result = [
-        cost(without_weights(ResNet, depth, stride, stem, place), 513).multiply_adds
+        cost(
+            without_weights(ResNet, stride, depth=depth, stem=stem, style=style), 513
+        ).multiply_adds
         + paper_head(size)
         for stride, size in ((16, 33), (8, 65))
     ]
@@ -70,7 +72,7 @@ def test_deeplab_v3_as_others_built_it(depth, stem, place, billions):
 
 def test_deeplab_v2_of_kazuto():
     """kazuto1011/deeplab-pytorch: ResNet-101 of Caffe and four 3x3 convolutions, summed."""
-    result = cost(without_weights(ResNet, 101, 8, stride_on="1x1"), 513)
+    result = cost(without_weights(ResNet, 8, depth=101, style="caffe"), 513)
     taps = 4 * 9 * 2048 * 21
     assert result.parameters + taps + 4 * 21 == 44_048_532
     assert round((result.multiply_adds + 65**2 * taps) / 1e9, 3) == 188.886
@@ -79,9 +81,9 @@ def test_deeplab_v2_of_kazuto():
 @pytest.mark.parametrize(
     ("name", "build", "billions"),
     [
-        ("resnet50", lambda: ResNet(50, 32, num_classes=1000), 4.089),
-        ("resnet101", lambda: ResNet(101, 32, num_classes=1000), 7.801),
-        ("resnet18", lambda: ResNet(18, 32, num_classes=1000), None),
+        ("resnet50", lambda: ResNet(32, num_classes=1000), 4.089),
+        ("resnet101", lambda: ResNet(32, depth=101, num_classes=1000), 7.801),
+        ("resnet18", lambda: ResNet(32, depth=18, num_classes=1000), None),
         ("vgg16", lambda: VGG16(32, num_classes=1000), 15.470),
         ("vgg16_bn", lambda: VGG16(32, batch_norm=True, num_classes=1000), None),
     ],
@@ -111,7 +113,7 @@ def test_vgg_by_hand(output_stride, sizes):
 
 @pytest.mark.parametrize("depth", [18, 50])
 def test_output_stride_costs_work_and_memory_but_no_parameters(depth):
-    result = [cost(without_weights(ResNet, depth, stride), 257) for stride in (32, 16, 8)]
+    result = [cost(without_weights(ResNet, stride, depth=depth), 257) for stride in (32, 16, 8)]
     assert len({(c.parameters, c.field) for c in result}) == 1
     work, memory = [c.multiply_adds for c in result], [c.activation_bytes for c in result]
     assert work == sorted(work) and len(set(work)) == 3
@@ -135,7 +137,7 @@ def test_memory_by_hand():
     assert cost(model.double(), 8).activation_bytes == 2 * (image + 2 * wide + narrow) + 2 * narrow
 
 
-@pytest.mark.parametrize("build", [lambda: ResNet(18), lambda: VGG16(8, batch_norm=True)])
+@pytest.mark.parametrize("build", [lambda: ResNet(depth=18), lambda: VGG16(8, batch_norm=True)])
 def test_memory_is_what_a_real_run_keeps(build):
     model = build().eval()
     kept = {tensor.data_ptr(): 0 for tensor in model.state_dict().values()}
@@ -170,7 +172,7 @@ def test_field_is_that_of_the_last_map_and_of_the_main_output():
 
 
 def test_model_is_left_as_it_was():
-    model = ResNet(18, num_classes=10)
+    model = ResNet(depth=18, num_classes=10)
     before = copy.deepcopy(model.state_dict())
     result = cost(model, 33)
     assert model.training and all(not parameter.is_meta for parameter in model.parameters())

@@ -7,19 +7,31 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dlseg.backbones import MobileNetV2, ResNet, Xception
+from dlseg.backbones import MobileNetV2, ResNet
 from dlseg.inspect import receptive_field
-from dlseg.layers import ASPP, ImagePooling, atrous_taps
-from dlseg.layers.pyramid import scaled_rates
-from dlseg.models import FCN, DeepLabV3, DeepLabV3Cascade, ScoreMap, at_output_stride
-from dlseg.models.deeplabv3 import cascade_plans
+from dlseg.layers import atrous_taps
+from dlseg.models import (
+    ASPP,
+    FCN,
+    DeepLabV3,
+    DeepLabV3Cascade,
+    ImagePooling,
+    ScoreMap,
+    at_output_stride,
+    cascade_plans,
+    scaled_rates,
+)
 from tests.backbones.counting import multiply_adds, parameters, without_weights
 from tests.peers import randomise
 
 NETWORKS = {  # parameters, 10^9 multiply-adds at 513 x 513 and output stride 16 and 8
-    "resnet50": (lambda os: ResNet(50, os), 39_048_533, (50.44, 166.16)),
-    "resnet101": (lambda os: ResNet(101, os), 58_040_661, (71.06, 246.18)),
-    "beta": (lambda os: ResNet(101, os, "beta", "last unit"), 58_164_437, (76.05, 252.25)),
+    "resnet50": (lambda os: ResNet(os), 39_048_533, (50.44, 166.16)),
+    "resnet101": (lambda os: ResNet(os, depth=101), 58_040_661, (71.06, 246.18)),
+    "beta": (
+        lambda os: ResNet(os, depth=101, stem="beta", style="slim"),
+        58_164_437,
+        (76.05, 252.25),
+    ),
 }
 WIDTH = 0.1
 
@@ -27,12 +39,12 @@ WIDTH = 0.1
 def narrow(output_stride=16, depth=18, seed=0, **options):
     torch.manual_seed(seed)
     options = {"channels": 8, "atrous_rates": (2, 4, 6)} | options
-    return DeepLabV3(ResNet(depth, output_stride, width=WIDTH), 4, **options)
+    return DeepLabV3(ResNet(output_stride, depth=depth, width=WIDTH), 4, **options)
 
 
-def narrow_cascade(output_stride=16, depth=18, blocks=7, multi_grid=(1, 1, 1), seed=0):
+def narrow_cascade(output_stride=16, seed=0, **options):
     torch.manual_seed(seed)
-    return DeepLabV3Cascade(depth, 4, output_stride, blocks, multi_grid, width=WIDTH)
+    return DeepLabV3Cascade("resnet18", 4, output_stride=output_stride, width=WIDTH, **options)
 
 
 def image(*size, batch=1):
@@ -91,7 +103,7 @@ def test_count_that_the_papers_print_for_resnet101_is_that_of_the_beta_stem():
 
 def test_rates_follow_the_output_stride():
     for output_stride, expected in ((8, [12, 24, 36]), (16, [6, 12, 18]), (32, [3, 6, 9])):
-        model = without_weights(lambda os=output_stride: DeepLabV3(ResNet(18, os)))
+        model = without_weights(lambda os=output_stride: DeepLabV3("resnet18", output_stride=os))
         branches = model.classifier[0].convs
         assert [conv[0].dilation[0] for conv in branches[1:4]] == expected
         assert [conv[0].padding[0] for conv in branches[1:4]] == expected
@@ -99,18 +111,7 @@ def test_rates_follow_the_output_stride():
         scaled_rates((2, 3), 32)
 
 
-@pytest.mark.parametrize("size", [(513, 33, 65, 17), (512, 32, 64, 16), (1, 1, 1, 1)])
-def test_sizes(size):
-    pixels, *expected = size
-    for output_stride, units in zip((16, 8, 32), expected, strict=True):
-        model = without_weights(lambda os=output_stride: DeepLabV3(ResNet(18, os), 7))
-        x = torch.empty(2, 3, pixels, 33, device="meta")
-        assert model.scores(x).shape == (2, 7, units, -(-33 // output_stride))
-        assert model(x).shape == (2, 7, pixels, 33)
-        assert (model.num_classes, model.output_stride) == (7, output_stride)
-
-
-@pytest.mark.parametrize("convolution", ["plain", "separable", "bare separable"])
+@pytest.mark.parametrize("convolution", ["plain", "separable"])
 @pytest.mark.parametrize("branch", range(5))
 def test_each_branch_reaches_the_scores(convolution, branch):
     """Also that each reads its input: some implementations returned inside their loop."""
@@ -154,7 +155,7 @@ def test_pyramid_by_hand():
 def test_field_without_image_pooling_is_that_of_the_largest_rate():
     """427 pixels of torchvision's ResNet-50, and 18 units of 16 pixels more on either side."""
     for output_stride in (16, 8):
-        backbone = partial(ResNet, 50, output_stride)
+        backbone = partial(ResNet, output_stride)
         model = without_weights(lambda b=backbone: DeepLabV3(b(), image_pooling=False))
         assert receptive_field(ScoreMap(model), 129).size == 427 + 2 * 18 * 16
 
@@ -181,17 +182,16 @@ def test_upsampling():
 
 
 def test_dropout_is_behind_the_projection():
-    for rate in (0.1, 0.5):
-        assert narrow(dropout=rate).classifier[0].project[3].p == rate
-    aspp, x = ASPP(8, (1,), 8, dropout=1.0), torch.randn(2, 8, 5, 5)
+    aspp, x = ASPP(8, (1,), 8), torch.randn(2, 8, 5, 5)
+    assert aspp.project[3].p == 0.1
+    aspp.project[3].p = 1.0
     assert aspp(x).abs().max() == 0
     assert aspp.eval()(x).abs().max() > 0
 
 
 def test_scores_start_small():
-    model = narrow(channels=256, head="torchvision", aux=True)
-    for classifier in (model.classifier[-1], model.aux_classifier[-1]):
-        assert classifier.bias.abs().max() == 0
+    model = narrow(channels=256)
+    assert model.classifier[-1].bias.abs().max() == 0
     assert abs(model.classifier[-1].weight.std() - 0.01) < 1e-3
 
 
@@ -260,43 +260,7 @@ def test_changing_the_stride_of_another_network():
         at_output_stride(narrow(16), lambda os: narrow(os, channels=16), 8)
 
 
-def test_narrow_networks_of_all_backbones():
-    torch.manual_seed(0)
-    for backbone in (MobileNetV2(16, width=0.1), Xception(41, 8, width=0.02)):
-        model = DeepLabV3(backbone, 3, channels=16, atrous_rates=(2, 4)).eval()
-        assert model.classifier[0].project[0].in_channels == 4 * 16
-        with torch.no_grad():
-            assert model(image(33, 40)).shape == (1, 3, 33, 40)
-
-
 # Training
-
-
-@pytest.mark.parametrize("head", ["paper", "torchvision"])
-def test_every_parameter_gets_a_gradient(head):
-    model = narrow(head=head, aux=True)
-    sum(maps.square().sum() for maps in model.with_aux(image(65, 65, batch=2))).backward()
-    assert all(values.grad.abs().max() > 0 for values in model.parameters())
-
-
-def test_auxiliary_head_looks_at_block3():
-    model = narrow(aux=True)
-    randomise(model)
-    x = image(65, 65)
-    with torch.no_grad():
-        before, aux_before = model.with_aux(x)
-        assert torch.equal(before, model(x))
-        model.backbone.layer4[0].conv1.weight.neg_()
-        after, aux_after = model.with_aux(x)
-    assert not torch.equal(before, after) and torch.equal(aux_before, aux_after)
-    assert not model.backbone.layer3._forward_hooks
-
-
-def test_state_dict_round_trip():
-    model, other, x = narrow(), narrow(seed=1), image(65, 65)
-    assert not torch.equal(scores_of(other, x), scores_of(model, x))
-    other.load_state_dict(model.state_dict())
-    assert torch.equal(scores_of(other, x), scores_of(model, x))
 
 
 # Cascade
@@ -306,10 +270,11 @@ def test_blocks_of_the_cascade_are_copies_of_block4():
     """Each adds as many weights: 1x1, 3x3 and 1x1 of 512, three times, behind 2048 channels."""
     unit = 2048 * 512 + 9 * 512 * 512 + 512 * 2048 + 2 * (512 + 512 + 2048)
     counts = [
-        parameters(without_weights(DeepLabV3Cascade, 50, blocks=last)) for last in (4, 5, 6, 7)
+        parameters(without_weights(DeepLabV3Cascade, "resnet50", blocks=last))
+        for last in (4, 5, 6, 7)
     ]
     assert counts == [counts[0] + blocks * 3 * unit for blocks in range(4)]
-    assert counts[0] == parameters(without_weights(FCN, ResNet(50), 21))
+    assert counts[0] == parameters(without_weights(FCN, "resnet50"))
 
 
 @pytest.mark.parametrize(
@@ -324,7 +289,7 @@ def test_blocks_of_the_cascade_are_copies_of_block4():
     ],
 )
 def test_rates_of_the_blocks(output_stride, expected):
-    model = without_weights(DeepLabV3Cascade, 50, 21, output_stride)
+    model = without_weights(DeepLabV3Cascade, "resnet50", output_stride=output_stride)
     blocks = [model.backbone.layer4, *model.blocks]
     assert [rates(block)[-1] for block in blocks] == expected
     x = torch.empty(1, 3, 513, 257, device="meta")
@@ -336,7 +301,7 @@ def test_rates_of_the_blocks(output_stride, expected):
 
 def test_multi_grid():
     """Section 3.2.1: unit rates (1, 2, 4) make 2, 4, 8 of block4 at output stride 16."""
-    model = without_weights(DeepLabV3Cascade, 50, 21, 16, 7, (1, 2, 4))
+    model = without_weights(DeepLabV3Cascade, "resnet50", multi_grid=(1, 2, 4))
     blocks = [model.backbone.layer4, *model.blocks]
     assert [rates(block) for block in blocks] == [[r, 2 * r, 4 * r] for r in (2, 4, 8, 16)]
 
@@ -356,42 +321,27 @@ def test_field_of_the_cascade():
     """427 pixels of block4, and three 3x3 of each further block; the output stride is no matter."""
     sizes = set()
     for output_stride in (16, 256):
-        model = without_weights(DeepLabV3Cascade, 50, 21, output_stride)
+        model = without_weights(DeepLabV3Cascade, "resnet50", output_stride=output_stride)
         sizes.add(receptive_field(ScoreMap(model), 65).size)
     assert sizes == {427 + 2 * (32 + 2 * 64) + 2 * (64 + 2 * 128) + 2 * (128 + 2 * 256)}
 
 
 def test_block4_alone_is_the_plain_head():
-    cascade, plain = narrow_cascade(blocks=4), FCN(ResNet(18, 16, width=WIDTH), 4)
+    cascade, plain = narrow_cascade(blocks=4), FCN("resnet18", 4, width=WIDTH)
     plain.load_state_dict(cascade.state_dict())
     x = image(65, 65)
     with torch.no_grad():
         assert torch.equal(cascade.eval()(x), plain.eval()(x))
 
 
-@pytest.mark.parametrize("depth", [18, 50])
-def test_cascade_trains(depth):
-    model = narrow_cascade(64, depth, 6)
-    model(image(129, 129, batch=2)).square().sum().backward()
-    assert all(values.grad is not None for values in model.parameters())
-    head = [*model.blocks.parameters(), *model.classifier.parameters()]
-    assert all(values.grad.abs().max() > 0 for values in head)
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: narrow(head="fcn"), r"head must be one of \('paper', 'torchvision'\), got 'fcn'"),
         (lambda: narrow(convolution="dense"), "convolution must be one of .*'plain'.* got 'dense'"),
         (lambda: narrow(atrous_rates=(6, 0)), "rate of atrous_rates must be an integer >= 1, got"),
         (lambda: narrow(channels=0), "channels must be an integer >= 1, got 0"),
-        (lambda: DeepLabV3(ResNet(18, width=0.1), 0), "num_classes must be an integer >= 1"),
-        (
-            lambda: DeepLabV3(MobileNetV2(16, width=0.1), aux=True),
-            "aux=True needs a map inside a ResNet, got MobileNetV2; drop aux=True",
-        ),
-        (lambda: narrow().with_aux(image(9, 9)), "no auxiliary head; build it with aux=True"),
-        (lambda: ASPP(4, (0,)), "rate of atrous_rates must be an integer >= 1, got 0"),
+        (lambda: ASPP(4, (0,)), "rate must be an integer >= 1, got 0"),
+        (lambda: DeepLabV3Cascade("vgg16", width=0.1), "needs the maps inside a ResNet, got VGG16"),
         (lambda: narrow().eval()(torch.zeros(3, 8, 8)), r"image \(B, 3, H, W\), got \(3, 8, 8\)"),
         (lambda: cascade_plans(8, 16), "blocks must be 4 to 7, got 8"),
         (lambda: cascade_plans(3, 16), "blocks must be an integer >= 4, got 3"),

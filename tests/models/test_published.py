@@ -7,24 +7,22 @@ import hashlib
 import io
 import socket
 import threading
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
 
-from dlseg.backbones import ResNet
-from dlseg.models import DeepLabV3
-from dlseg.models.implementations import torchvision_deeplabv3
-from dlseg.models.published import COCO_VOC, PublishedNetwork, load_coco_voc
+from dlseg.backbones import MobileNetV2, ResNet, Weights, load_into
+from dlseg.models import torchvision_deeplabv3, with_aux
+from dlseg.models.published import COCO_VOC
 from tests.backbones.counting import without_weights
+from tests.peers import randomise
 
 
 def small(aux=True, num_classes=21, seed=0):
     """torchvision's network, narrow."""
     torch.manual_seed(seed)
-    backbone = ResNet(18, 8, width=0.1)
-    return DeepLabV3(backbone, num_classes, channels=8, head="torchvision", aux=aux)
+    return torchvision_deeplabv3("resnet18", num_classes, width=0.1, aux=aux)
 
 
 def saved(state) -> bytes:
@@ -36,7 +34,6 @@ def saved(state) -> bytes:
 TRAINED = small(seed=1).state_dict()
 GOOD = saved(TRAINED)
 PREFIX = hashlib.sha256(GOOD).hexdigest()[:8]
-TINY = PublishedNetwork("tiny", PREFIX, 1.0, 1.0)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -69,9 +66,10 @@ def server(monkeypatch, tmp_path):
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         running.asked = []
         host = f"http://127.0.0.1:{running.server_port}"
-        monkeypatch.setattr(PublishedNetwork, "url", property(lambda n: f"{host}/{n.file}"))
-        monkeypatch.setitem(COCO_VOC, "tiny", TINY)
-        monkeypatch.setitem(COCO_VOC, "damaged", replace(TINY, name="damaged"))
+        for name in ("tiny", "damaged"):
+            url = f"{host}/{name}_coco-{PREFIX}.pth"
+            row = Weights(name, url, PREFIX, 1.0, "this test", ("aux_classifier.",))
+            monkeypatch.setitem(COCO_VOC, name, row)
         threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         yield running
         running.shutdown()
@@ -86,54 +84,73 @@ def test_fetched_once_and_loaded(server, tmp_path, aux):
     """With the auxiliary head that the file has, and without."""
     for _ in range(2):
         model = small(aux)
-        load_coco_voc(model, "tiny")
+        load_into(model, "tiny", COCO_VOC)
         assert_has(model, TRAINED)
     assert server.asked == [f"/tiny_coco-{PREFIX}.pth"]
     kept = tmp_path / "home" / "hub" / "checkpoints" / f"tiny_coco-{PREFIX}.pth"
     assert kept.read_bytes() == GOOD
 
 
-def test_option_of_the_network(server, tmp_path, monkeypatch):
+def test_option_of_the_network(monkeypatch):
     """weights="coco_voc" asks for the file of its depth, and only then."""
     asked = []
-    monkeypatch.setattr(
-        "dlseg.models.implementations.load_coco_voc", lambda model, name: asked.append(name)
-    )
-    for depth in (50, 101):
-        without_weights(torchvision_deeplabv3, depth)
+    monkeypatch.setattr("dlseg.models.published.load_into", lambda model, *row: asked.append(row))
+    for name in ("resnet50", "resnet101"):
+        without_weights(torchvision_deeplabv3, name)
         assert asked == []
-        without_weights(torchvision_deeplabv3, depth, weights="coco_voc")
-        assert asked.pop() == f"deeplabv3_resnet{depth}"
+        without_weights(torchvision_deeplabv3, name, weights="coco_voc")
+        assert asked.pop() == (f"deeplabv3_{name}", COCO_VOC)
+
+
+def test_auxiliary_head_looks_at_block3():
+    model = small()
+    randomise(model)
+    x = torch.randn(2, 3, 65, 65, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        before, aux_before = with_aux(model, x)
+        assert torch.equal(before, model(x))
+        model.backbone.layer4[0].conv1.weight.neg_()
+        after, aux_after = with_aux(model, x)
+    assert not torch.equal(before, after) and torch.equal(aux_before, aux_after)
+    assert not model.backbone.layer3._forward_hooks
+    sum(maps.square().sum() for maps in with_aux(model.train(), x)).backward()
+    assert all(values.grad.abs().max() > 0 for values in model.parameters())
 
 
 def test_damaged_download(server, tmp_path):
     model = small()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     with pytest.raises(OSError, match=r"cannot get the weights damaged: what .* sent is damaged"):
-        load_coco_voc(model, "damaged", tmp_path / "here")
+        load_into(model, "damaged", COCO_VOC)
     assert_has(model, before)
-    assert not list((tmp_path / "here").iterdir())
+    assert not list((tmp_path / "home" / "hub" / "checkpoints").iterdir())
 
 
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        (small(num_classes=20), "its classifier.4.weight and 3 more"),
-        (small(aux=False, num_classes=20), "its classifier.4.weight and 1 more"),
-        (ResNet(18, width=0.1), "do not fit this ResNet, its"),
+        (small(num_classes=20), r"classifier.4.weight is \(21.*and 1 more\."),
+        (small(aux=False, num_classes=20), r"classifier.4.weight is \(21.*in the model"),
+        (ResNet(depth=18, width=0.1), "do not fit this ResNet: "),
     ],
 )
 def test_wrong_model_keeps_its_weights(server, model, said):
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    with pytest.raises(ValueError, match=said + ".*build it with torchvision_deeplabv3 and 21 "):
-        load_coco_voc(model, "tiny")
+    with pytest.raises(ValueError, match=said + ".*Build the network that was trained"):
+        load_into(model, "tiny", COCO_VOC)
     assert_has(model, before)
 
 
 def test_bad_input_says_what_to_do():
-    with pytest.raises(ValueError, match="no published network 'x'; there are deeplabv3_resnet50,"):
-        load_coco_voc(small(), "x")
-    with pytest.raises(ValueError, match="with depth 50 and 101, got 18"):
-        torchvision_deeplabv3(18)
-    with pytest.raises(ValueError, match="weights must be None or \"coco_voc\", got 'imagenet'"):
-        torchvision_deeplabv3(50, weights="imagenet")
+    with pytest.raises(ValueError, match="no published weights 'x'; there are deeplabv3_resnet50,"):
+        load_into(small(), "x", COCO_VOC)
+    with pytest.raises(
+        ValueError, match=r"must be one of .'resnet50', 'resnet101'., got 'resnet18'"
+    ):
+        torchvision_deeplabv3("resnet18", weights="coco_voc")
+    with pytest.raises(ValueError, match="got 'coco'"):
+        torchvision_deeplabv3(weights="coco")
+    with pytest.raises(ValueError, match="the maps inside a ResNet, got MobileNetV2"):
+        torchvision_deeplabv3(MobileNetV2(8, width=0.1), aux=True)
+    with pytest.raises(ValueError, match="no auxiliary head; build it with aux=True"):
+        with_aux(small(aux=False), torch.zeros(1, 3, 8, 8))

@@ -6,7 +6,7 @@ from torch import nn
 
 from dlseg.backbones import VGG16, ResNet
 from dlseg.crf import appearance, smoothness
-from dlseg.models import FCN
+from dlseg.models import FCN, with_aux
 from dlseg.models.relatives import (
     LRR,
     CRFasRNN,
@@ -27,24 +27,24 @@ KERNELS = (smoothness(1, 1), appearance(4, 20, 1))
 
 
 def resnet(output_stride):
-    return ResNet(18, output_stride, width=0.1)
+    return ResNet(output_stride, depth=18, width=0.1)
 
 
 # name: (output stride, the network for a number of classes)
 RELATIVES = {
-    "fcn-32s": (32, lambda classes: SkipFCN(classes, 32, True, width=0.02)),
-    "fcn-16s": (16, lambda classes: SkipFCN(classes, 16, True, width=0.02)),
-    "fcn-8s": (8, lambda classes: SkipFCN(classes, 8, True, width=0.02)),
+    "fcn-32s": (32, lambda classes: SkipFCN("vgg16_bn", classes, output_stride=32, width=0.02)),
+    "fcn-16s": (16, lambda classes: SkipFCN("vgg16_bn", classes, output_stride=16, width=0.02)),
+    "fcn-8s": (8, lambda classes: SkipFCN("vgg16_bn", classes, width=0.02)),
     "u-net": (1, lambda classes: UNet(classes, width=0.1)),
     "u-net, padded": (1, lambda classes: UNet(classes, valid=False, batch_norm=True, width=0.1)),
-    "segnet": (1, lambda classes: SegNet(classes, width=0.1)),
-    "pspnet": (8, lambda classes: PSPNet(resnet(8), classes)),
-    "parsenet": (16, lambda classes: ParseNet(resnet(16), classes)),
-    "refinenet": (4, lambda classes: RefineNet(resnet(32), classes, 8)),
-    "lrr": (8, lambda classes: LRR(classes, batch_norm=True, width=0.1)),
-    "dilated": (8, lambda classes: DilatedNet(classes, "large", True, width=0.02)),
-    "image pyramid": (16, lambda classes: ImagePyramid(FCN(resnet(16), classes))),
-    "crf-rnn": (16, lambda classes: CRFasRNN(FCN(resnet(16), classes), KERNELS)),
+    "segnet": (1, lambda classes: SegNet("vgg16_bn", classes, width=0.1)),
+    "pspnet": (8, lambda classes: PSPNet("resnet18", classes, output_stride=8, width=0.1)),
+    "parsenet": (16, lambda classes: ParseNet("resnet18", classes, width=0.1)),
+    "refinenet": (4, lambda classes: RefineNet("resnet18", classes, width=0.1, channels=8)),
+    "lrr": (8, lambda classes: LRR("vgg16_bn", classes, width=0.1)),
+    "dilated": (8, lambda classes: DilatedNet("vgg16_bn", classes, width=0.02, context="large")),
+    "image pyramid": (16, lambda classes: ImagePyramid(FCN("resnet18", classes, width=0.1))),
+    "crf-rnn": (16, lambda classes: CRFasRNN(FCN("resnet18", classes, width=0.1), KERNELS)),
 }
 ON_META = [name for name in RELATIVES if name != "crf-rnn"]  # the lattice needs colours
 
@@ -123,17 +123,17 @@ def test_state_dict_round_trip(name):
 
 
 @pytest.mark.parametrize(
-    ("narrow", "wide"),
+    "make",
     [
-        (lambda: SkipFCN(width=0.25), SkipFCN),
-        (lambda: UNet(width=0.25), UNet),
-        (lambda: SegNet(width=0.25), SegNet),
-        (lambda: LRR(width=0.25), LRR),
-        (lambda: DilatedNet(width=0.25), DilatedNet),
+        lambda w: SkipFCN("vgg16", width=w),
+        lambda w: UNet(width=w),
+        lambda w: SegNet("vgg16_bn", width=w),
+        lambda w: LRR("vgg16", width=w),
+        lambda w: DilatedNet("vgg16", width=w),
     ],
 )
-def test_width_scales_all_channels(narrow, wide):
-    narrow, wide = without_weights(narrow), without_weights(wide)
+def test_width_scales_all_channels(make):
+    narrow, wide = without_weights(make, 0.25), without_weights(make, 1.0)
     pairs = list(zip(narrow.modules(), wide.modules(), strict=True))
     convs = [(a, b) for a, b in pairs if isinstance(a, nn.Conv2d)]
     inside = [(a, b) for a, b in convs if b.out_channels >= 64]
@@ -150,28 +150,33 @@ def test_images_only(name):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: SkipFCN(0), "num_classes must be an integer >= 1, got 0"),
-        (lambda: SkipFCN(output_stride=4), r"output_stride must be one of \(32, 16, 8\), got 4"),
-        (lambda: UNet(2, 0), "in_channels must be an integer >= 1, got 0"),
+        (lambda: SkipFCN("vgg16", 0), "num_classes must be an integer >= 1, got 0"),
+        (
+            lambda: SkipFCN("vgg16", output_stride=4),
+            r"output_stride must be one of \(32, 16, 8\), got 4",
+        ),
+        (lambda: UNet(in_channels=0), "in_channels must be an integer >= 1, got 0"),
         (lambda: UNet(width=0), "width must be a number above 0, got 0"),
-        (lambda: UNet(2, 1, width=0.1)(image(8, 8)), r"image \(B, 1, H, W\), got \(1, 3, 8, 8\)"),
-        (lambda: SegNet(1.5), "num_classes must be an integer >= 1, got 1.5"),
+        (
+            lambda: UNet(in_channels=1, width=0.1)(image(8, 8)),
+            r"image \(B, 1, H, W\), got \(1, 3, 8, 8\)",
+        ),
+        (lambda: SegNet("vgg16", 1.5), "num_classes must be an integer >= 1, got 1.5"),
         (lambda: build("segnet")(image(31, 40)), r"at least 32x32 pixels, got \(1, 3, 31, 40\)"),
         (lambda: PSPNet(resnet(8), bins=()), r"multiple of the number of bins, got 48 and \(\)"),
         (lambda: PSPNet(resnet(8), bins=range(1, 6)), r"number of bins, got 48 and \(1, 2, 3, 4"),
         (lambda: PSPNet(resnet(8), bins=(1, 0)), "bins must be an integer >= 1, got 0"),
-        (lambda: PSPNet(VGG16(8, width=0.1), aux=True), "aux=True needs a map inside a ResNet"),
-        (
-            lambda: build("pspnet").with_aux(image(8, 8)),
-            "no auxiliary head; build it with aux=True",
-        ),
+        (lambda: PSPNet(VGG16(8, width=0.1), aux=True), "an auxiliary head needs the maps inside"),
+        (lambda: with_aux(build("pspnet"), image(8, 8)), "no auxiliary head; build it with aux"),
+        (lambda: LRR(resnet(32)), r"needs VGG16\(32\), got ResNet"),
+        (lambda: DilatedNet("resnet18"), r"needs VGG16\(8\), got resnet18"),
         (lambda: build("pspnet")(image(40, 40)), "batch norm cannot normalise a single value"),
         (lambda: ParseNet(resnet(8), "21"), "num_classes must be an integer >= 1, got '21'"),
-        (lambda: RefineNet(VGG16(32, width=0.1)), "a ResNet, got a backbone VGG16; give ResNet"),
+        (lambda: RefineNet(VGG16(32, width=0.1)), "needs the maps inside a ResNet, got VGG16"),
         (lambda: RefineNet(resnet(32), channels=0), "channels must be an integer >= 1, got 0"),
-        (lambda: LRR(window=4, width=0.1)(image(32, 32)), "window must be odd, got 4"),
+        (lambda: LRR("vgg16", window=4, width=0.1)(image(32, 32)), "window must be odd, got 4"),
         (
-            lambda: DilatedNet(context="small", width=0.02),
+            lambda: DilatedNet("vgg16", context="small", width=0.02),
             r"one of \('basic', 'large'\), got 'small'",
         ),
         (lambda: ImagePyramid(build("fcn-8s"), fusion="sum"), r"\('mean', 'max'\), got 'sum'"),

@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dlseg.backbones import VGG16, ResNet
+from dlseg.backbones import VGG16
 from dlseg.crf import DenseCRF, Kernel, appearance, smoothness
 from dlseg.inspect import receptive_field
-from dlseg.layers import ImagePooling, atrous_taps, upsample
-from dlseg.models import FCN, DeepLabV1, MultiScale, ScoreMap
+from dlseg.layers import atrous_taps, upsample
+from dlseg.models import FCN, DeepLabV1, ImagePooling, MultiScale, ScoreMap, with_aux
 from dlseg.models.relatives import (
     ContextModule,
     CRFasRNN,
@@ -81,7 +81,7 @@ def test_one_bin_is_the_image_pooling_of_deeplab_v3():
 
 def test_channels_of_pspnet():
     """2048, four levels of a quarter each, 4096 joined."""
-    model = without_weights(lambda: PSPNet(ResNet(101, 8)))
+    model = without_weights(lambda: PSPNet("resnet101", output_stride=8))
     assert [level[1].out_channels for level in model.pyramid.levels] == [512] * 4
     assert model.classifier[0].in_channels == 4096
     assert (model.backbone.output_stride, model.output_stride) == (8, 8)
@@ -92,16 +92,16 @@ def test_channels_of_pspnet():
 
 def test_auxiliary_head_learns_from_block3():
     torch.manual_seed(0)
-    model = PSPNet(ResNet(18, 8, width=0.1), 4, aux=True)
+    model = PSPNet("resnet18", 4, output_stride=8, width=0.1, aux=True)
     x = image(40, 33, batch=2)
-    logits, aux = model.with_aux(x)
+    logits, aux = with_aux(model, x)
     assert logits.shape == aux.shape == (2, 4, 40, 33)
     aux.square().sum().backward()
     assert all(p.grad is None for p in model.backbone.layer4.parameters())
     assert all(p.grad.abs().max() > 0 for p in model.backbone.layer3.parameters())
     with torch.no_grad():
         model.eval()
-        assert torch.equal(model.with_aux(x)[0], model(x))
+        assert torch.equal(with_aux(model, x)[0], model(x))
 
 
 def test_auxiliary_loss_counts_four_tenths():
@@ -142,7 +142,7 @@ def test_each_channel_learns_its_scale():
 
 def parsenet(normalise=True):
     torch.manual_seed(0)
-    return ParseNet(ResNet(18, 8, width=0.1), 4, normalise).eval()
+    return ParseNet("resnet18", 4, output_stride=8, width=0.1, normalise=normalise).eval()
 
 
 def test_context_without_normalisation_is_a_bias_for_the_image():
@@ -162,7 +162,9 @@ def test_every_place_knows_the_whole_image():
     """Where a plain head at stride 8 sees 435 pixels."""
     report = receptive_field(ScoreMap(without_weights(parsenet)), 801)
     assert report.whole_image
-    plain = receptive_field(ScoreMap(without_weights(FCN, ResNet(18, 8, width=0.1), 4)), 801)
+    plain = receptive_field(
+        ScoreMap(without_weights(FCN, "resnet18", 4, output_stride=8, width=0.1)), 801
+    )
     assert (plain.size, plain.whole_image) == (435, False)
 
 
@@ -244,10 +246,10 @@ def test_module_is_a_stack_of_atrous_convolutions():
 
 def test_front_end_has_no_late_pools():
     """380 pixels; DeepLab's 7x7 at rate 4, which keeps the pools, sees 404."""
-    front = without_weights(DilatedNet, context=None)
+    front = without_weights(DilatedNet, "vgg16", context=None)
     assert receptive_field(ScoreMap(front), 64).size == 380
     assert receptive_field(ScoreMap(without_weights(DeepLabV1, 21, "7x7")), 64).size == 404
-    report = receptive_field(ScoreMap(without_weights(DilatedNet)), 64)
+    report = receptive_field(ScoreMap(without_weights(DilatedNet, "vgg16")), 64)
     assert (report.size, report.stride, report.start) == (380 + 66 * 8, 8, 3.5)
     assert sum(isinstance(m, nn.MaxPool2d) for m in front.modules()) == 3
     assert set(front.backbone.state_dict()) == set(VGG16(8).state_dict())
@@ -256,7 +258,7 @@ def test_front_end_has_no_late_pools():
 
 def test_context_starts_from_the_front_end():
     torch.manual_seed(0)
-    model, x = DilatedNet(4, width=0.02).eval(), image(40, 33)
+    model, x = DilatedNet("vgg16", 4, width=0.02).eval(), image(40, 33)
     with torch.no_grad():
         front = model.front_end(x)
         assert front.shape == (1, 4, 5, 5)
@@ -371,7 +373,7 @@ def test_a_kernel_per_class_is_taken_as_a_start():
 
 def narrow():
     torch.manual_seed(0)
-    return FCN(ResNet(18, 16, width=0.1), 4).eval()
+    return FCN("resnet18", 4, width=0.1).eval()
 
 
 def test_maximum_is_the_multi_scale_of_deeplab_v2():

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dlseg.arithmetic import Layer, stack_fields, vgg16
-from dlseg.backbones import VGG16, ResNet
+from dlseg.backbones import VGG16
 from dlseg.inspect import receptive_field
 from dlseg.layers import upsample
 from dlseg.models import ScoreMap
@@ -48,7 +48,7 @@ def convolutions(module):
 
 def fcn(output_stride, seed=0):
     torch.manual_seed(seed)
-    return SkipFCN(3, output_stride, width=0.02).eval()
+    return SkipFCN("vgg16", 3, output_stride=output_stride, width=0.02).eval()
 
 
 def test_parameters_of_fcn():
@@ -56,7 +56,7 @@ def test_parameters_of_fcn():
     pool4, pool3, doubling = 512 * 21 + 21, 256 * 21 + 21, 21 * 21 * 4 * 4
     added = {32: 0, 16: pool4 + doubling, 8: pool4 + pool3 + 2 * doubling}
     for output_stride, more in added.items():
-        model = without_weights(SkipFCN, 21, output_stride)
+        model = without_weights(SkipFCN, "vgg16", output_stride=output_stride)
         assert parameters(model) == 134_346_581 + more
 
 
@@ -109,7 +109,7 @@ def test_maps_of_fcn_lie_on_each_other():
     for number, stride, field in ((3, 8, 44), (4, 16, 100), (5, 32, 212)):
         report = receptive_field(without_weights(Pool, number), 256)
         assert (report.start, report.stride, report.size) == ((stride - 1) / 2, stride, field)
-    report = receptive_field(ScoreMap(without_weights(SkipFCN, 21, 32)), 256)
+    report = receptive_field(ScoreMap(without_weights(SkipFCN, "vgg16", output_stride=32)), 256)
     assert (report.start, report.stride, report.size) == (15.5, 32, 404)
 
 
@@ -231,7 +231,7 @@ def test_valid_scores_know_no_border():
 
 def test_cropped_maps_of_unet_lie_on_the_doubled_ones():
     """With layers that take means, and means for pools, each map holds its own coordinates."""
-    model = UNet(2, 1, width=0.1).double()
+    model = UNet(2, in_channels=1, width=0.1).double()
     for conv in convolutions(model):
         nn.init.constant_(conv.weight, 1 / conv.in_channels)
         if isinstance(conv, nn.Conv2d) and conv.kernel_size == (3, 3):
@@ -249,7 +249,7 @@ def test_cropped_maps_of_unet_lie_on_the_doubled_ones():
 
 def only_pools():
     """A SegNet without convolutions: five pools down, five unpools up."""
-    model = SegNet(3, width=0.01).eval()
+    model = SegNet("vgg16_bn", 3, width=0.01).eval()
     model.backbone.features = nn.Sequential(*(nn.MaxPool2d(2) for _ in range(5)))
     for number in range(5):
         model.stages[number] = nn.Identity()
@@ -276,12 +276,12 @@ def test_values_return_to_where_they_were_found():
 @pytest.mark.parametrize("size", [(32, 33), (50, 70), (63, 32)])
 def test_odd_sizes_lose_no_pixel(size):
     torch.manual_seed(0)
-    assert SegNet(4, width=0.1).eval()(image(*size)).shape == (1, 4, *size)
+    assert SegNet("vgg16_bn", 4, width=0.1).eval()(image(*size)).shape == (1, 4, *size)
 
 
 def test_layers_of_segnet():
     """13 convolutions of VGG-16 down, under its names, and 13 up in reverse."""
-    model = without_weights(SegNet)
+    model = without_weights(SegNet, "vgg16_bn")
     down = [(conv.in_channels, conv.out_channels) for conv in convolutions(model.backbone)]
     up = [(conv.in_channels, conv.out_channels) for conv in convolutions(model.stages)]
     assert len(down) == 13
@@ -290,7 +290,7 @@ def test_layers_of_segnet():
     assert [type(layer) for layer in model.stages[-1]][-1] is nn.Conv2d
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
     assert len(norms) == 25
-    without = without_weights(SegNet, batch_norm=False)
+    without = without_weights(SegNet, "vgg16")
     assert parameters(model) - parameters(without) == sum(2 * n.num_features for n in norms)
 
 
@@ -339,7 +339,7 @@ def test_fusion_adds_maps_of_several_sizes():
 
 def test_all_four_maps_reach_refinenet():
     torch.manual_seed(0)
-    model, x = RefineNet(ResNet(18, 32, width=0.1), 3, 8).eval(), image(64, 64)
+    model, x = RefineNet("resnet18", 3, width=0.1, channels=8).eval(), image(64, 64)
     with torch.no_grad():
         before = model.scores(x)
         assert before.shape == (1, 3, 16, 16)
@@ -352,7 +352,7 @@ def test_all_four_maps_reach_refinenet():
 
 def test_channels_of_refinenet():
     """512 in the deepest block, 256 in the others."""
-    model = without_weights(lambda: RefineNet(ResNet(50, 32)))
+    model = without_weights(lambda: RefineNet("resnet50"))
     assert [conv.in_channels for conv in model.reduce] == [256, 512, 1024, 2048]
     assert [conv.out_channels for conv in model.reduce] == [256, 256, 256, 512]
     fused = [[c.in_channels for c in block.fusion.convs] for block in model.blocks]
@@ -418,7 +418,7 @@ def test_corrections_count_only_where_the_coarse_answer_is_disputed():
 
 def test_lrr_reconstructs_from_three_pools():
     torch.manual_seed(0)
-    model, x = LRR(3, None, width=0.1).eval(), image(64, 96)
+    model, x = LRR("vgg16", 3, window=None, width=0.1).eval(), image(64, 96)
     for conv in model.predictions:
         nn.init.normal_(conv.weight)
     with torch.no_grad():

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from dlseg.models import build_model, describe
 from dlseg.training import (
     CheckpointError,
-    build_model,
     checkpoint,
-    describe,
     engine,
     evaluate,
     load_checkpoint,

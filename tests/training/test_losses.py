@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from dlseg.backbones import ResNet
-from dlseg.models import DeepLabV3
+from dlseg.models import DeepLabV3, torchvision_deeplabv3
 from dlseg.training import segmentation_loss, shrink_labels
 from dlseg.training.losses import ScoreMaps, labelled_pixels, loss_sums
 from tests.training.toys import CLASSES, Net
@@ -73,10 +73,10 @@ def test_upsampled_logits_are_the_models_own_output():
 
 
 def test_an_auxiliary_head_is_not_left_untrained_in_silence():
-    backbone = ResNet(18, width=0.125)
+    backbone = ResNet(depth=18, width=0.125)
     with pytest.raises(ValueError, match=r"auxiliary head .* Build the model with aux=False"):
-        ScoreMaps(DeepLabV3(backbone, CLASSES, 8, aux=True), "upsampled")
-    ScoreMaps(DeepLabV3(backbone, CLASSES, 8), "upsampled")
+        ScoreMaps(torchvision_deeplabv3(backbone, CLASSES, aux=True), "upsampled")
+    ScoreMaps(DeepLabV3(backbone, CLASSES, channels=8), "upsampled")
 
 
 def test_parts_of_a_batch_add_up_to_its_loss_though_void_is_uneven():

@@ -14,8 +14,7 @@ from dlseg.backbones import VGG16
 from dlseg.book import svg
 from dlseg.book.picture import Picture, from_figure, from_svg
 from dlseg.book.style import BLUE, FAINT, INK, ORANGE, SKY, new_figure
-from dlseg.models import DeepLabV1
-from dlseg.models.deeplabv1 import VARIANTS
+from dlseg.models import VARIANTS, DeepLabV1
 from support.maps import BROKEN, REPAIRED, STILL, changes, key
 from support.stages import BACKBONE, FILLS, HEAD, IMAGE, RATE, Box, network_picture
 
@@ -58,8 +57,8 @@ class Stage:
 def _modules(variant: str, released: bool, output_stride: int) -> list[tuple[str, nn.Module]]:
     """All layers with a window, first to last; those whose maps are drawn have a name."""
     with torch.device("meta"):
-        network = DeepLabV1(21, variant, released)
-        features = VGG16(output_stride, 3 if released else 2).features
+        network = DeepLabV1("vgg16", variant=variant, released=released)
+        features = VGG16(output_stride, pool_size=3 if released else 2).features
     network.fc6.dilation = (_rate(variant, output_stride),) * 2
     layers, pools = [], 0
     for place, module in enumerate(features):

@@ -7,8 +7,7 @@ from dlseg.arithmetic import valid_tap_fractions
 from dlseg.book import svg
 from dlseg.book.picture import Picture, from_svg
 from dlseg.book.style import BLUE, FAINT, GREEN, INK, ORANGE, RED, SKY
-from dlseg.layers.pyramid import scaled_rates
-from dlseg.models.deeplabv3 import cascade_plans
+from dlseg.models import cascade_plans, scaled_rates
 from support.stages import (
     BACKBONE,
     HEAD,

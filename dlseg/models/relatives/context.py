@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.backbones import VGG16, check_image
-from dlseg.backbones.width import round_channels
-from dlseg.checks import check_integer
-from dlseg.models.relatives.vgg_maps import enlarged, pad_to_multiple
+from dlseg.arithmetic import round_channels
+from dlseg.backbones import VGG16
+from dlseg.checks import check_choice, check_image, check_integer
+from dlseg.models.relatives.vgg_maps import enlarged, pad_to_multiple, vgg_backbone
 
 RATES = (1, 1, 2, 4, 8, 16, 1)  # of the 3x3 layers; a 1x1 follows
 CHANNELS = {  # of each layer, as multiples of the number of classes
@@ -37,8 +37,7 @@ class ContextModule(nn.Module):
 
     def __init__(self, num_classes: int, kind: str = "basic", noise: float = 0.01):
         super().__init__()
-        if kind not in CHANNELS:
-            raise ValueError(f"kind must be one of {tuple(CHANNELS)}, got {kind!r}")
+        check_choice("kind", kind, CHANNELS)
         check_integer("num_classes", num_classes, 1)
         widths = [num_classes * factor for factor in CHANNELS[kind]]
         self.layers = nn.Sequential()
@@ -78,8 +77,9 @@ class DilatedNet(nn.Module):
 
     The front end is VGG-16 without pool4 and pool5, where DeepLab v1 keeps them at stride 1: conv5
     has rate 2, fc6, a 7x7 convolution, rate 4.
+    backbone: as in `SkipFCN`, of output stride 8, the only one; width, a factor on all channels but
+    the context's, and weights: of one given by name.
     context: kind of the `ContextModule`, or None for the front end alone.
-    batch_norm: as in `SkipFCN`. width: factor on all channels but the context's.
     Convolutions of the front end are padded by zeros; in the paper they are not, and the image is
     continued by its mirror image.
 
@@ -89,15 +89,17 @@ class DilatedNet(nn.Module):
 
     def __init__(
         self,
+        backbone: str | VGG16,
         num_classes: int = 21,
-        context: str | None = "basic",
-        batch_norm: bool = False,
+        *,
         width: float = 1.0,
+        weights: str | None = None,
+        context: str | None = "basic",
     ):
         super().__init__()
         self.num_classes = check_integer("num_classes", num_classes, 1)
         self.output_stride = 8
-        self.backbone = VGG16(8, batch_norm=batch_norm, width=width)
+        self.backbone = vgg_backbone(backbone, 8, width, weights)
         _remove_late_pools(self.backbone)
         hidden = round_channels(4096 * width)
         self.fc6 = nn.Conv2d(self.backbone.channels, hidden, 7, padding=12, dilation=4)

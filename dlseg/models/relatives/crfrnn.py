@@ -10,8 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from dlseg.backbones import check_image
-from dlseg.checks import check_integer
+from dlseg.checks import check_image, check_integer
 from dlseg.crf import PRESETS, DenseCRF, Kernel, compatibility
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours in 0..1

@@ -7,11 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.backbones import VGG16, check_image
-from dlseg.backbones.vgg import STAGES
-from dlseg.backbones.width import round_channels
-from dlseg.checks import check_integer
-from dlseg.models.relatives.vgg_maps import enlarged, pad_to_multiple, pooled_maps
+from dlseg.arithmetic import round_channels
+from dlseg.backbones import VGG16
+from dlseg.checks import check_choice, check_image, check_integer
+from dlseg.models.relatives.vgg_maps import enlarged, pad_to_multiple, pooled_maps, vgg_backbone
 
 OUTPUT_STRIDES = (32, 16, 8)
 
@@ -19,7 +18,7 @@ OUTPUT_STRIDES = (32, 16, 8)
 class Doubling(nn.ConvTranspose2d):
     """Maps (B, C, h, w) twice as large, (B, C, 2h, 2w): bilinear at first, then learned.
 
-    At its start it is `upsample`, borders included. No bias.
+    At its start it is bilinear resizing, borders included. No bias.
     Source: FCN, section 4; the networks released later keep it fixed.
     """
 
@@ -37,32 +36,33 @@ class Doubling(nn.ConvTranspose2d):
 class SkipFCN(nn.Module):
     """FCN on VGG-16: images (B, 3, H, W) to logits (B, num_classes, H, W).
 
+    backbone: "vgg16", or "vgg16_bn" to train from random weights: the paper has no batch norm, and
+    starts from ImageNet's. Or a `VGG16(32)`. width: factor on all channels, rounded to multiples of
+    8; weights: "imagenet" or None; both of a backbone given by name.
     output_stride: 32 is FCN-32s, the scores of fc7 alone; 16, FCN-16s, doubles them and adds scores
     of pool4; 8, FCN-8s, doubles the sum and adds scores of pool3. Those of the pools start from
     zero, so that each network begins as the one before it.
-    batch_norm: a BN behind each convolution of the backbone, to train from random weights. The
-    paper has none and starts from ImageNet's.
-    width: factor on all channels, rounded to multiples of 8.
 
     fc6 is padded by 3, so that unit i of every map is the middle of its pixels: maps meet without a
     crop. The original pads the image by 100 pixels instead and crops, see `crop_offsets`.
-    ImageNet's weights for the convolutions: `load_into(model.backbone, "vgg16")`.
     Attributes: backbone, num_classes, output_stride.
     Raises: ValueError where an argument is out of range.
     """
 
     def __init__(
         self,
+        backbone: str | VGG16,
         num_classes: int = 21,
+        *,
         output_stride: int = 8,
-        batch_norm: bool = False,
         width: float = 1.0,
+        weights: str | None = None,
     ):
         super().__init__()
         check_stride(output_stride)
         self.num_classes = check_integer("num_classes", num_classes, 1)
         self.output_stride = output_stride
-        self.backbone = VGG16(32, batch_norm=batch_norm, width=width)
+        self.backbone = vgg_backbone(backbone, 32, width, weights)
 
         hidden = round_channels(4096 * width)
         self.fc6 = nn.Conv2d(self.backbone.channels, hidden, 7, padding=3)
@@ -70,7 +70,7 @@ class SkipFCN(nn.Module):
         self.dropout = nn.Dropout(0.5)
         self.classifier = nn.Conv2d(hidden, num_classes, 1)
 
-        given = [round_channels(STAGES[stage][0] * width) for stage in (3, 2)]  # pool4, pool3
+        given = self.backbone.stage_channels[3:1:-1]  # of pool4 and pool3
         count = OUTPUT_STRIDES.index(output_stride)
         self.skips = nn.ModuleList(nn.Conv2d(c, num_classes, 1) for c in given[:count])
         self.doublings = nn.ModuleList(Doubling(num_classes) for _ in range(count))
@@ -128,5 +128,4 @@ def crop_offsets(output_stride: int = 8, padding: int = 100) -> tuple[int, ...]:
 
 def check_stride(output_stride: int) -> None:
     """ValueError unless output_stride is one that FCN has."""
-    if output_stride not in OUTPUT_STRIDES:
-        raise ValueError(f"output_stride must be one of {OUTPUT_STRIDES}, got {output_stride!r}")
+    check_choice("output_stride", output_stride, OUTPUT_STRIDES)

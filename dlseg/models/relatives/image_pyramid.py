@@ -9,10 +9,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from dlseg.layers.upsample import upsample
+from dlseg.checks import check_choice
+from dlseg.layers import upsample
 from dlseg.models.deeplabv2 import MultiScale
-
-FUSIONS = ("mean", "max")
 
 
 class ImagePyramid(MultiScale):
@@ -30,8 +29,7 @@ class ImagePyramid(MultiScale):
         scales: Sequence[float] = (0.5, 0.75, 1.0),
         fusion: str = "mean",
     ):
-        if fusion not in FUSIONS:
-            raise ValueError(f"fusion must be one of {FUSIONS}, got {fusion!r}")
+        check_choice("fusion", fusion, ("mean", "max"))
         super().__init__(model, scales)
         self.fusion = fusion
 

@@ -9,12 +9,10 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.backbones import VGG16, check_image
-from dlseg.backbones.vgg import STAGES
-from dlseg.backbones.width import round_channels
-from dlseg.checks import check_integer
-from dlseg.layers.upsample import upsample
-from dlseg.models.relatives.vgg_maps import enlarged, pad_to_multiple, pooled_maps
+from dlseg.backbones import VGG16
+from dlseg.checks import check_image, check_integer
+from dlseg.layers import upsample
+from dlseg.models.relatives.vgg_maps import enlarged, pad_to_multiple, pooled_maps, vgg_backbone
 
 
 def laplacian_pyramid(x: Tensor, levels: int) -> list[Tensor]:
@@ -67,8 +65,7 @@ class LRR(nn.Module):
 
     Scores of pool5 (stride 32), corrected by those of pool4 (16) and pool3 (8). A correction is
     multiplied by the `uncertainty` of the scores so far.
-    window: of the gate; None leaves the gate away. batch_norm: as in `SkipFCN`. width: factor on
-    all channels.
+    backbone, width, weights: as in `SkipFCN`. window: of the gate; None leaves the gate away.
     Left out of the paper's network: fc6 and fc7, the bases that make each score a patch of 4 x 4,
     and the level of pool2.
 
@@ -79,16 +76,18 @@ class LRR(nn.Module):
 
     def __init__(
         self,
+        backbone: str | VGG16,
         num_classes: int = 21,
-        window: int | None = 5,
-        batch_norm: bool = False,
+        *,
         width: float = 1.0,
+        weights: str | None = None,
+        window: int | None = 5,
     ):
         super().__init__()
         self.num_classes = check_integer("num_classes", num_classes, 1)
         self.window, self.output_stride = window, 8
-        self.backbone = VGG16(32, batch_norm=batch_norm, width=width)
-        given = [round_channels(STAGES[stage][0] * width) for stage in (4, 3, 2)]
+        self.backbone = vgg_backbone(backbone, 32, width, weights)
+        given = self.backbone.stage_channels[:1:-1]  # of pool5, pool4 and pool3
         self.predictions = nn.ModuleList(nn.Conv2d(c, num_classes, 3, padding=1) for c in given)
         for conv in self.predictions:
             nn.init.normal_(conv.weight, std=0.01)

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dlseg.backbones import make_backbone
 from dlseg.checks import check_integer
-from dlseg.layers.upsample import upsample
 
 SCALE = 10.0
 
@@ -32,7 +32,7 @@ class L2Norm(nn.Module):
 class ParseNet(nn.Module):
     """ParseNet: images (B, 3, H, W) to logits (B, num_classes, H, W).
 
-    backbone: a network of floor 3; its output stride (os) is the model's.
+    backbone, output_stride, width, weights: as in `FCN`.
     normalise: False joins both maps as they are. scale: see `L2Norm`; its start is our choice.
     Attributes: backbone, num_classes, output_stride.
     Raises: ValueError where an argument is out of range.
@@ -40,21 +40,26 @@ class ParseNet(nn.Module):
 
     def __init__(
         self,
-        backbone: nn.Module,
+        backbone: str | nn.Module,
         num_classes: int = 21,
+        *,
+        output_stride: int | None = None,
+        width: float = 1.0,
+        weights: str | None = None,
         normalise: bool = True,
         scale: float = SCALE,
     ):
         super().__init__()
         self.num_classes = check_integer("num_classes", num_classes, 1)
-        self.backbone, self.output_stride = backbone, backbone.output_stride
-        channels = backbone.channels
+        self.backbone = make_backbone(backbone, output_stride, width, weights)
+        self.output_stride, channels = self.backbone.output_stride, self.backbone.channels
         self.local_norm = L2Norm(channels, scale) if normalise else nn.Identity()
         self.global_norm = L2Norm(channels, scale) if normalise else nn.Identity()
         self.classifier = nn.Conv2d(2 * channels, num_classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return upsample(self.scores(x), x.shape[2:])  # (B, num_classes, H, W)
+        scores = self.scores(x)  # (B, num_classes, H/os, W/os), then (B, num_classes, H, W)
+        return F.interpolate(scores, x.shape[2:], mode="bilinear")
 
     def scores(self, x: Tensor) -> Tensor:
         """The logits before the upsampling, (B, num_classes, H/os, W/os)."""

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.backbones import ResNet
+from dlseg.backbones import make_backbone
 from dlseg.checks import check_integer
-from dlseg.layers.pyramid import ImagePooling, conv_bn_relu, initialise_head
-from dlseg.layers.upsample import upsample
-from dlseg.models.tap import check_resnet, tapped
+from dlseg.layers import upsample
+from dlseg.models.deeplabv3 import ImagePooling, conv_bn_relu, initialise_head
+from dlseg.models.tap import auxiliary_head, small_head
 
 BINS = (1, 2, 3, 6)
 AUX_WEIGHT = 0.4
@@ -48,7 +48,7 @@ class PyramidPooling(nn.Module):
 class PSPNet(nn.Module):
     """PSPNet: images (B, 3, H, W) to logits (B, num_classes, H, W).
 
-    backbone: a network of floor 3; the paper's is `ResNet(101, 8)`, its output stride (os) 8.
+    backbone, output_stride, width, weights: as in `FCN`; the paper's are "resnet101" and 8.
     bins: of the `PyramidPooling`. aux: an auxiliary head on block3 of a ResNet, for `with_aux`.
     Behind the pyramid: a 3x3 convolution to a quarter of the backbone's channels, BN, ReLU, dropout
     of 0.1 and a 1x1 to the classes, as in the released networks.
@@ -59,37 +59,31 @@ class PSPNet(nn.Module):
 
     def __init__(
         self,
-        backbone: nn.Module,
+        backbone: str | nn.Module,
         num_classes: int = 21,
+        *,
+        output_stride: int | None = None,
+        width: float = 1.0,
+        weights: str | None = None,
         bins: Sequence[int] = BINS,
         aux: bool = False,
     ):
         super().__init__()
         self.num_classes = check_integer("num_classes", num_classes, 1)
-        self.backbone, self.output_stride = backbone, backbone.output_stride
-        self.pyramid = PyramidPooling(backbone.channels, bins)
-        self.classifier = _head(self.pyramid.channels, backbone.channels // 4, num_classes)
-        self.aux_classifier = _aux_head(backbone, num_classes) if aux else None
+        self.backbone = make_backbone(backbone, output_stride, width, weights)
+        self.output_stride, channels = self.backbone.output_stride, self.backbone.channels
+        self.pyramid = PyramidPooling(channels, bins)
+        self.classifier = small_head(self.pyramid.channels, channels // 4, num_classes)
+        self.aux_classifier = auxiliary_head(self.backbone, num_classes) if aux else None
         initialise_head(self.pyramid)
 
     def forward(self, x: Tensor) -> Tensor:
-        return upsample(self.scores(x), x.shape[2:])  # (B, num_classes, H, W)
+        scores = self.scores(x)  # (B, num_classes, H/os, W/os), then (B, num_classes, H, W)
+        return F.interpolate(scores, x.shape[2:], mode="bilinear")
 
     def scores(self, x: Tensor) -> Tensor:
         """The logits before the upsampling, (B, num_classes, H/os, W/os)."""
         return self.classifier(self.pyramid(self.backbone(x).last))
-
-    def with_aux(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The logits and those of the auxiliary head, both (B, num_classes, H, W).
-
-        Raises: ValueError where the network was built without aux.
-        Source: PSPNet, section 4. After training the auxiliary head is not used any more.
-        """
-        if self.aux_classifier is None:
-            raise ValueError("this PSPNet has no auxiliary head; build it with aux=True")
-        with tapped(self.backbone.layer3) as maps:
-            logits = self(x)
-        return logits, upsample(self.aux_classifier(maps[0]), x.shape[2:])
 
 
 def auxiliary_loss(
@@ -97,7 +91,7 @@ def auxiliary_loss(
 ) -> Tensor:
     """Cross entropy of the logits, and `weight` times that of the auxiliary ones; 255 is ignored.
 
-    logits, aux: (B, num_classes, H, W), from `PSPNet.with_aux`. labels: (B, H, W).
+    logits, aux: (B, num_classes, H, W), from `with_aux`. labels: (B, H, W).
     Source: PSPNet, section 4; torchvision takes 0.5 for its DeepLab v3.
     """
     main, other = (F.cross_entropy(maps, labels, ignore_index=255) for maps in (logits, aux))
@@ -109,19 +103,3 @@ def pooling_level(in_channels: int, channels: int, bins: int) -> nn.Sequential:
     if check_integer("bins", bins, 1) == 1:
         return ImagePooling(in_channels, channels)
     return nn.Sequential(nn.AdaptiveAvgPool2d(bins), *conv_bn_relu(in_channels, channels))
-
-
-def _head(in_channels: int, channels: int, num_classes: int) -> nn.Sequential:
-    head = nn.Sequential(
-        *conv_bn_relu(in_channels, channels, 3),
-        nn.Dropout(0.1),
-        nn.Conv2d(channels, num_classes, 1),
-    )
-    initialise_head(head)
-    return head
-
-
-def _aux_head(backbone: ResNet, num_classes: int) -> nn.Sequential:
-    check_resnet(backbone, "aux=True")
-    channels = backbone.layer4[0].conv1.in_channels  # of block3: 1024
-    return _head(channels, channels // 4, num_classes)

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.backbones import ResNet
+from dlseg.backbones import ResNet, make_backbone
 from dlseg.checks import check_integer
-from dlseg.layers.upsample import upsample
-from dlseg.models.tap import tapped
+from dlseg.layers import upsample
+from dlseg.models.tap import check_resnet, tapped
 
 
 def conv3x3(in_channels: int, channels: int) -> nn.Conv2d:
@@ -95,20 +95,29 @@ class RefineBlock(nn.Module):
 class RefineNet(nn.Module):
     """RefineNet on a ResNet: images (B, 3, H, W) to logits (B, num_classes, H, W).
 
-    backbone: a ResNet, in the paper of output stride 32: no rates, since the blocks bring back the
-    resolution. Its maps at strides 4, 8, 16 and 32 meet, the deepest first.
+    backbone: a ResNet or its name, in the paper of output stride 32: no rates, since the blocks
+    bring back the resolution. Its maps at strides 4, 8, 16 and 32 meet, the deepest first.
+    output_stride, 32 if None, width, weights: of a backbone given by name.
     channels: of the blocks; the deepest block has twice as many.
     Attributes: backbone, num_classes, output_stride (4).
     Raises: ValueError where an argument is out of range.
     """
 
-    def __init__(self, backbone: ResNet, num_classes: int = 21, channels: int = 256):
+    def __init__(
+        self,
+        backbone: str | ResNet,
+        num_classes: int = 21,
+        *,
+        output_stride: int | None = None,
+        width: float = 1.0,
+        weights: str | None = None,
+        channels: int = 256,
+    ):
         super().__init__()
-        if not isinstance(backbone, ResNet):
-            raise ValueError(
-                "RefineNet needs the maps inside a ResNet, got a backbone "
-                f"{type(backbone).__name__}; give ResNet(50, 32)"
-            )
+        if isinstance(backbone, str) and output_stride is None:
+            output_stride = 32
+        backbone = make_backbone(backbone, output_stride, width, weights)
+        check_resnet(backbone, "RefineNet")
         self.num_classes = check_integer("num_classes", num_classes, 1)
         self.backbone, self.output_stride = backbone, 4
         deep = 2 * check_integer("channels", channels, 1)
@@ -123,7 +132,8 @@ class RefineNet(nn.Module):
         self._initialise()
 
     def forward(self, x: Tensor) -> Tensor:
-        return upsample(self.scores(x), x.shape[2:])  # (B, num_classes, H, W)
+        scores = self.scores(x)  # (B, num_classes, H/4, W/4), then (B, num_classes, H, W)
+        return F.interpolate(scores, x.shape[2:], mode="bilinear")
 
     def scores(self, x: Tensor) -> Tensor:
         """The logits before the upsampling, (B, num_classes, H/4, W/4)."""

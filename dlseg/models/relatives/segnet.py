@@ -7,10 +7,10 @@ image segmentation".
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.backbones import VGG16, check_image
+from dlseg.backbones import VGG16
 from dlseg.backbones.vgg import STAGES
-from dlseg.backbones.width import round_channels
-from dlseg.checks import check_integer
+from dlseg.checks import check_image, check_integer
+from dlseg.models.relatives.vgg_maps import vgg_backbone
 
 
 class SegNet(nn.Module):
@@ -19,19 +19,26 @@ class SegNet(nn.Module):
     The 13 convolutions of VGG-16 down, 13 up. Each pool keeps the place of its maxima (`indices`),
     and the way up puts the values there, zeros elsewhere; convolutions fill the gaps. So what
     passes from one side to the other is a place for each value, and no map.
-    batch_norm: a BN behind each convolution but the last. width: factor on all channels.
+    backbone, the way down, width, weights: as in `SkipFCN`; the paper's is "vgg16_bn". The way up
+    has a BN behind each convolution but the last where the way down has.
 
-    ImageNet's weights for the way down: `load_into(model.backbone, "vgg16_bn")`.
     Attributes: backbone (the way down), num_classes, output_stride (1).
     Raises: ValueError where an argument is out of range, or an image is too small.
     """
 
-    def __init__(self, num_classes: int = 21, batch_norm: bool = True, width: float = 1.0):
+    def __init__(
+        self,
+        backbone: str | VGG16,
+        num_classes: int = 21,
+        *,
+        width: float = 1.0,
+        weights: str | None = None,
+    ):
         super().__init__()
         self.num_classes = check_integer("num_classes", num_classes, 1)
         self.output_stride = 1
-        self.backbone = VGG16(32, batch_norm=batch_norm, width=width)
-        self.stages = _way_up(num_classes, batch_norm, width)
+        self.backbone = vgg_backbone(backbone, 32, width, weights)
+        self.stages = _way_up(self.backbone, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.scores(x)  # (B, num_classes, H, W)
@@ -60,10 +67,10 @@ class SegNet(nn.Module):
         return x, kept
 
 
-def _way_up(num_classes: int, batch_norm: bool, width: float) -> nn.ModuleList:
+def _way_up(backbone: VGG16, num_classes: int) -> nn.ModuleList:
     """The convolutions of VGG-16 in reverse, a stage for each pool; the last makes the classes."""
-    widths = [round_channels(channels * width) for channels, _ in STAGES]
-    stages = nn.ModuleList()
+    widths, stages = backbone.stage_channels, nn.ModuleList()
+    batch_norm = any(isinstance(layer, nn.BatchNorm2d) for layer in backbone.features)
     for number in reversed(range(len(STAGES))):
         count, channels = STAGES[number][1], widths[number]
         ends = [channels] * (count - 1) + [widths[number - 1] if number else num_classes]

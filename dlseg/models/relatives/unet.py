@@ -7,8 +7,8 @@ section 2 and figure 1.
 import torch
 from torch import Tensor, nn
 
-from dlseg.backbones.width import check_width, round_channels
-from dlseg.checks import check_integer
+from dlseg.arithmetic import round_channels
+from dlseg.checks import check_backbone, check_integer
 
 CHANNELS = (64, 128, 256, 512, 1024)
 MARGIN = 92  # pixels that the valid convolutions take from each side
@@ -51,6 +51,7 @@ class ContractingPath(nn.Module):
 class UNet(nn.Module):
     """U-Net: images (B, in_channels, H, W) to logits (B, num_classes, H, W).
 
+    It takes no backbone: its way down is a part of it.
     valid: True is the paper's network, whose 3x3 convolutions have no padding: `scores` of an image
     of 572 x 572 pixels are the 388 x 388 in its middle, and `forward` mirrors the image at its
     borders, 92 pixels or a little more, to have scores for all of it. False pads each convolution
@@ -65,14 +66,15 @@ class UNet(nn.Module):
 
     def __init__(
         self,
-        num_classes: int = 2,
+        num_classes: int = 21,
+        *,
+        width: float = 1.0,
         in_channels: int = 3,
         valid: bool = True,
         batch_norm: bool = False,
-        width: float = 1.0,
     ):
         super().__init__()
-        check_width(width, None)
+        check_backbone(width, None, num_classes)
         self.num_classes = check_integer("num_classes", num_classes, 1)
         self.in_channels = check_integer("in_channels", in_channels, 1)
         self.valid, self.output_stride = valid, 1

@@ -5,8 +5,19 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.backbones import VGG16
-from dlseg.layers.upsample import upsample
+from dlseg.backbones import VGG16, make_backbone
+
+
+def vgg_backbone(backbone: str | VGG16, stride: int, width: float, weights: str | None) -> VGG16:
+    """VGG-16 of that output stride, by name or as it is; ValueError for another backbone."""
+    named = isinstance(backbone, str)
+    made = make_backbone(backbone, stride if named else None, width, weights)
+    if not isinstance(made, VGG16) or made.output_stride != stride:
+        raise ValueError(
+            f"this network needs VGG16({stride}), got "
+            f'{backbone if named else type(made).__name__}; give "vgg16" or "vgg16_bn"'
+        )
+    return made
 
 
 def pooled_maps(backbone: VGG16, x: Tensor) -> list[Tensor]:
@@ -33,5 +44,5 @@ def enlarged(scores: Tensor, stride: int, size: Sequence[int]) -> Tensor:
 
     size: (H, W) of the image. Returns: (B, C, H, W).
     """
-    whole = upsample(scores, [stride * units for units in scores.shape[2:]])
+    whole = F.interpolate(scores, scale_factor=stride, mode="bilinear")
     return whole[:, :, : size[0], : size[1]]

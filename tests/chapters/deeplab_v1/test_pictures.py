@@ -7,14 +7,13 @@ import torch.nn.functional as F
 
 from dlseg.backbones import VGG16
 from dlseg.inspect import cost, receptive_field
-from dlseg.models import DeepLabV1, ScoreMap
-from dlseg.models.deeplabv1 import VARIANTS
+from dlseg.models import VARIANTS, DeepLabV1, ScoreMap
 from support.deeplab_v1 import pictures as drawing
 
 
 def on_meta(variant="LargeFOV", released=False, msc=None):
     with torch.device("meta"):
-        return DeepLabV1(21, variant, released, msc)
+        return DeepLabV1("vgg16", variant=variant, released=released, msc=msc)
 
 
 @pytest.mark.parametrize("released", [False, True])

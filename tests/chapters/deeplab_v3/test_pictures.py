@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from dlseg.backbones import ResNet
-from dlseg.layers import ASPP
-from dlseg.models import DeepLabV3, DeepLabV3Cascade
+from dlseg.models import ASPP, DeepLabV3, DeepLabV3Cascade
 from support.deeplab_v3.exercises import aspp_weights
 from support.deeplab_v3.pictures import (
     branch_labels,
@@ -22,7 +21,7 @@ from tests.backbones.counting import parameters, without_weights
 
 @pytest.mark.parametrize("output_stride", [8, 16, 32, 64, 256])
 def test_drawn_blocks_are_those_of_the_cascade(output_stride):
-    model = without_weights(DeepLabV3Cascade, 50, 21, output_stride)
+    model = without_weights(DeepLabV3Cascade, "resnet50", output_stride=output_stride)
     blocks = [model.backbone.layer3, model.backbone.layer4, *model.blocks]
     sizes = []
     for block in blocks:
@@ -47,7 +46,7 @@ def test_cascade_is_told_in_words():
 
 @pytest.mark.parametrize(("output_stride", "side"), [(8, 513), (16, 321), (32, 512)])
 def test_drawn_network_is_the_real_one(output_stride, side):
-    model = without_weights(lambda: DeepLabV3(ResNet(50, output_stride)))
+    model = without_weights(lambda: DeepLabV3(ResNet(output_stride)))
     scores = model.scores(torch.empty(1, 3, side, side, device="meta"))
     alt = v3_picture(output_stride, side).alt
     assert f"joined {scores.shape[2]} x {scores.shape[2]} x 1280" in alt

@@ -9,8 +9,8 @@ import pytest
 from torch import nn
 
 from dlseg.backbones import ResNet
-from dlseg.models import torchvision_deeplabv3
-from dlseg.models.implementations import (
+from dlseg.models import ASPP, torchvision_deeplabv3
+from support.implementations import (
     deeplab2_deeplabv3plus,
     smp_deeplabv3plus,
     vainf_deeplabv3plus,
@@ -29,12 +29,10 @@ from support.pitfalls_and_divergences.pictures import (
 from tests.backbones.counting import without_weights
 
 BUILT = {
-    "torchvision, v3": lambda os: torchvision_deeplabv3(50, output_stride=os),
+    "torchvision, v3": lambda os: torchvision_deeplabv3(output_stride=os),
     "segmentation-models-pytorch": lambda os: smp_deeplabv3plus(output_stride=os),
-    "VainF": lambda os: vainf_deeplabv3plus(ResNet(50, os)),
-    "deeplab2": lambda os: deeplab2_deeplabv3plus(
-        ResNet(50, os, stride_on="last unit", multi_grid=(1, 2, 4))
-    ),
+    "VainF": lambda os: vainf_deeplabv3plus(ResNet(os)),
+    "deeplab2": lambda os: deeplab2_deeplabv3plus(ResNet(os, style="slim", multi_grid=(1, 2, 4))),
 }
 
 
@@ -56,7 +54,7 @@ def test_programs_are_drawn_as_they_are_built(name, output_stride):
     rates = unit_rates(program, output_stride)
     assert rates["block3"] == [unit.conv2.dilation[0] for unit in network.backbone.layer3]
     assert rates["block4"] == [unit.conv2.dilation[0] for unit in network.backbone.layer4]
-    aspp = network.aspp if hasattr(network, "aspp") else network.classifier[0]
+    aspp = next(module for module in network.modules() if isinstance(module, ASPP))
     convs = [module for module in aspp.convs.modules() if isinstance(module, nn.Conv2d)]
     wide = [conv for conv in convs if conv.dilation[0] > 1]
     if name != "torchvision, v3" or output_stride == 8:  # ours scales torchvision's at 16

@@ -1,18 +1,25 @@
-"""The networks of well-known implementations, spelled with the options of ours.
+"""The networks of well-known implementations, made of those of the package.
 
 Each function says in what its network differs from the paper's. Weights trained there fit: those
-of torchvision as they are, those of segmentation-models-pytorch renamed by `from_smp`.
+of segmentation-models-pytorch renamed by `from_smp`. torchvision's is in the package, for its
+published weights: `dlseg.models.torchvision_deeplabv3`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from dlseg.backbones import Features, MobileNetV2, ResNet
-from dlseg.backbones.mobilenetv2 import conv_bn_relu6
-from dlseg.models.deeplabv3 import DeepLabV3
-from dlseg.models.deeplabv3plus import DeepLabV3Plus
-from dlseg.models.published import load_coco_voc
+from dlseg.backbones import Features, MobileNetV2, ResNet, conv_bn_relu6
+from dlseg.models import (
+    Decoder,
+    DeepLabV3,
+    DeepLabV3Plus,
+    conv_bn_relu,
+    initialise_head,
+    torchvision_deeplabv3,
+)
+
+ONE = ((3, 256),)  # a decoder of one 3x3 instead of two
 
 # What another name in the state dict of segmentation-models-pytorch begins with, and ours.
 _SMP_V3 = {
@@ -24,39 +31,43 @@ _SMP_V3 = {
 }
 _SMP_V3_PLUS = {
     "encoder.": "backbone.",
-    "decoder.aspp.0.": "aspp.",
-    "decoder.aspp.1.": "extra.0.",
-    "decoder.aspp.2.": "extra.1.",
+    "decoder.aspp.": "aspp.",
     "decoder.block1.": "decoder.project.",
     "decoder.block2.": "decoder.layers.0.",
     "segmentation_head.0.": "classifier.",
 }
 
 
-def torchvision_deeplabv3(
-    depth: int = 50,
-    num_classes: int = 21,
-    output_stride: int = 8,
-    aux: bool = False,
-    weights: str | None = None,
-) -> DeepLabV3:
-    """torchvision's `deeplabv3_resnet50` or, with depth 101, `deeplabv3_resnet101`.
+def with_decoder(
+    network: DeepLabV3Plus,
+    projection: int = 48,
+    layers: Sequence[tuple[int, int]] = ((3, 256), (3, 256)),
+    convolution: str = "plain",
+) -> DeepLabV3Plus:
+    """`network` with another decoder, see `Decoder`, and a new classifier behind it."""
+    deep, shallow = network.aspp.project[0].out_channels, network.backbone.low_level_channels
+    network.decoder = Decoder(deep, shallow, projection, layers, convolution, network.align_corners)
+    network.classifier = nn.Conv2d(layers[-1][1], network.num_classes, 1)
+    initialise_head(network.decoder, network.classifier)
+    return network
 
-    One more 3x3 convolution behind ASPP, dropout 0.5, an auxiliary head (aux), no multi-grid.
-    weights: None, or "coco_voc", the published ones, see `dlseg.models.published.load_coco_voc`;
-    they were trained at output stride 8, with 21 classes and the auxiliary head.
-    Raises: ValueError where an argument is out of range; OSError where the weights cannot be had.
-    """
-    if depth not in (50, 101):
-        raise ValueError(f"torchvision has this network with depth 50 and 101, got {depth!r}")
-    if weights not in (None, "coco_voc"):
-        raise ValueError(f'weights must be None or "coco_voc", got {weights!r}')
-    model = DeepLabV3(
-        ResNet(depth, output_stride), num_classes, head="torchvision", dropout=0.5, aux=aux
+
+def bare(head: nn.Module) -> None:
+    """Make each plain 3x3 of `head` a separable one with no BN and ReLU between its halves."""
+    for block in list(head.modules()):
+        if isinstance(block, nn.Sequential) and isinstance(block[0], nn.Conv2d):
+            conv = block[0]
+            if conv.kernel_size == (3, 3):
+                block[0] = _halves(conv.in_channels, conv.out_channels, conv.dilation[0])
+    initialise_head(head)
+
+
+def _halves(in_channels: int, channels: int, rate: int) -> nn.Sequential:
+    """A depthwise 3x3 and a pointwise convolution, with nothing between the two."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, in_channels, 3, 1, rate, rate, in_channels, bias=False),
+        nn.Conv2d(in_channels, channels, 1, bias=False),
     )
-    if weights is not None:
-        load_coco_voc(model, f"deeplabv3_resnet{depth}")
-    return model
 
 
 class SmpMobileNetV2(MobileNetV2):
@@ -86,7 +97,7 @@ def smp_backbone(name: str, output_stride: int) -> nn.Module:
         return SmpMobileNetV2(output_stride)
     if name not in ("resnet18", "resnet34", "resnet50", "resnet101"):
         raise ValueError(f"no ResNet 18 to 101, and no mobilenet_v2: {name!r}")
-    return ResNet(int(name.removeprefix("resnet")), output_stride, first_unit="whole")
+    return ResNet(output_stride, depth=int(name.removeprefix("resnet")), first_unit="whole")
 
 
 def smp_deeplabv3(
@@ -96,14 +107,11 @@ def smp_deeplabv3(
 
     torchvision's head; the same rates, 12, 24 and 36, at both output strides; corners aligned.
     """
-    return DeepLabV3(
-        smp_backbone(backbone, output_stride),
-        num_classes,
-        atrous_rates=_smp_rates(output_stride),
-        head="torchvision",
-        dropout=0.5,
-        align_corners=True,
-    )
+    network = torchvision_deeplabv3(smp_backbone(backbone, output_stride), num_classes)
+    for rate, (conv, *_) in zip((12, 24, 36), network.classifier[0].convs[1:4], strict=True):
+        conv.dilation = conv.padding = (rate, rate)
+    network.align_corners = True
+    return network
 
 
 def smp_deeplabv3plus(
@@ -114,22 +122,15 @@ def smp_deeplabv3plus(
     Separable convolutions without BN and ReLU inside, one of them more behind ASPP and one less in
     the decoder; rates 12, 24 and 36 at both output strides; dropout 0.5; corners aligned.
     """
-    return DeepLabV3Plus(
-        smp_backbone(backbone, output_stride),
-        num_classes,
-        atrous_rates=_smp_rates(output_stride),
-        aspp_convolution="bare separable",
-        decoder_layers=((3, 256),),
-        decoder_convolution="bare separable",
-        extra_convolution=True,
-        dropout=0.5,
-        align_corners=True,
-    )
-
-
-def _smp_rates(output_stride: int) -> tuple[int, int, int]:
-    """Ours are those at output stride 16 and scale; theirs are 12, 24 and 36 whatever it is."""
-    return tuple(rate * output_stride // 16 for rate in (12, 24, 36))
+    body = smp_backbone(backbone, output_stride)
+    rates = tuple(rate * output_stride // 16 for rate in (12, 24, 36))  # ours scale, theirs do not
+    network = DeepLabV3Plus(body, num_classes, atrous_rates=rates, align_corners=True)
+    network.aspp.project[3].p = 0.5
+    network, extra = with_decoder(network, layers=ONE), conv_bn_relu(256, 256, 3)
+    for part in (network.aspp, extra, network.decoder):
+        bare(part)
+    network.aspp = nn.Sequential(network.aspp, *extra)
+    return network
 
 
 def from_smp(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -153,13 +154,7 @@ def vainf_deeplabv3plus(backbone: nn.Module, num_classes: int = 21) -> DeepLabV3
     Plain convolutions, and one 3x3 in the decoder instead of two. It joins the shallow map before
     the deep one, so that its weights fit after their 304 input channels were put in our order.
     """
-    return DeepLabV3Plus(
-        backbone,
-        num_classes,
-        aspp_convolution="plain",
-        decoder_layers=((3, 256),),
-        decoder_convolution="plain",
-    )
+    return with_decoder(DeepLabV3Plus(backbone, num_classes), layers=ONE)
 
 
 def deeplab2_deeplabv3plus(backbone: nn.Module, num_classes: int = 21) -> DeepLabV3Plus:
@@ -167,4 +162,5 @@ def deeplab2_deeplabv3plus(backbone: nn.Module, num_classes: int = 21) -> DeepLa
 
     ASPP plain, the decoder's two 3x3 separable; corners aligned.
     """
-    return DeepLabV3Plus(backbone, num_classes, aspp_convolution="plain", align_corners=True)
+    network = DeepLabV3Plus(backbone, num_classes, align_corners=True)
+    return with_decoder(network, convolution="separable")

@@ -1,0 +1,66 @@
+"""The backbones by name: one row each.
+
+A row is all that a backbone needs to be known to every network, command and test.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from torch import nn
+
+from dlseg.backbones.mobilenetv2 import MobileNetV2
+from dlseg.backbones.resnet import ResNet
+from dlseg.backbones.vgg import VGG16
+from dlseg.backbones.xception import Xception
+
+
+class Backbone(NamedTuple):
+    """kind: what networks may ask for, see `dlseg.models.registry`; make: the class; options: of
+    it; published: the weights of weights="imagenet", a key of PUBLISHED, or None.
+    """
+
+    kind: str
+    make: type[nn.Module]
+    options: dict
+    published: str | None
+
+
+# Kinds: ResNets of "basic" or "bottleneck" units, "vgg", "xception", and "mobile", made for phones.
+BACKBONES = {
+    "resnet18": Backbone("basic", ResNet, {"depth": 18}, "resnet18"),
+    "resnet34": Backbone("basic", ResNet, {"depth": 34}, "resnet34"),
+    "resnet50": Backbone("bottleneck", ResNet, {"depth": 50}, "resnet50"),
+    "resnet101": Backbone("bottleneck", ResNet, {"depth": 101}, "resnet101"),
+    "vgg16": Backbone("vgg", VGG16, {}, "vgg16"),
+    "vgg16_bn": Backbone("vgg", VGG16, {"batch_norm": True}, "vgg16_bn"),
+    "mobilenetv2": Backbone("mobile", MobileNetV2, {}, "mobilenet_v2"),
+    "xception65": Backbone("xception", Xception, {"depth": 65}, None),
+}
+
+
+def make_backbone(
+    backbone: str | nn.Module,
+    output_stride: int | None = None,
+    width: float = 1.0,
+    weights: str | None = None,
+    changes: Mapping[str, dict] | None = None,
+) -> nn.Module:
+    """The backbone of that name, or `backbone` itself where it is a module.
+
+    output_stride, 16 where it is None, width, weights: of the one with a name. changes: for each
+    kind, options other than its row's.
+    Raises ValueError for an unknown name, a module with any of these three, and as the class does.
+    """
+    if not isinstance(backbone, str):
+        if (output_stride, width, weights) != (None, 1.0, None):
+            raise ValueError(
+                "output_stride, width and weights are those of a backbone given by name; give them "
+                f"to the {type(backbone).__name__} itself, or give a name: {', '.join(BACKBONES)}"
+            )
+        return backbone
+    if backbone not in BACKBONES:
+        raise ValueError(f"no backbone is called {backbone!r}; there are {', '.join(BACKBONES)}")
+    row = BACKBONES[backbone]
+    options = row.options | (changes or {}).get(row.kind, {})
+    stride = 16 if output_stride is None else output_stride
+    return row.make(stride, width=width, weights=weights, **options)

@@ -1,0 +1,103 @@
+"""The networks by name: one row each, for the command line, checkpoints and tests.
+
+A name is a family and a backbone, such as "deeplabv3plus-resnet50"; NETWORKS has them all.
+
+    fcn            the plain head; output stride 8, 16 or 32
+    deeplabv1      LargeFOV of the paper, without MSc; output stride 8 alone
+    deeplabv2      ASPP-L at one scale; output stride 8 alone
+    deeplabv3      ASPP and image pooling; output stride 8, 16 or 32. Multi-grid (1, 2, 4) on
+                   ResNet-50 and -101, none on 18 and 34. Made for phones it has the head of
+                   MobileNetV2's authors, without 3x3 branches
+    deeplabv3plus  the same encoder, all branches everywhere, and the decoder. 3x3 convolutions are
+                   plain on ResNets (table 3), else separable (as shipped)
+    torchvision-deeplabv3  torchvision's v3, for its published weights; see `published`
+
+"vgg16" has no batch norm, as in the papers, and should start from ImageNet's weights; "vgg16_bn"
+learns from random ones too. Rates are the papers', made for crops of 321 to 769 pixels.
+
+A description is a dict of plain values from which `build_model` makes the network again:
+
+    {"network": "fcn-resnet18", "num_classes": 10, "output_stride": 32, "width": 0.25}
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import nn
+
+from dlseg.backbones import BACKBONES
+from dlseg.models.deeplabv1 import DeepLabV1
+from dlseg.models.deeplabv2 import DeepLabV2
+from dlseg.models.deeplabv3 import DeepLabV3
+from dlseg.models.deeplabv3plus import DeepLabV3Plus
+from dlseg.models.fcn import FCN
+from dlseg.models.published import torchvision_deeplabv3
+
+
+class Family(NamedTuple):
+    """make: builds the network; kinds: of backbones it goes with; options: of the network, for
+    some of the kinds; output_strides: those it can have.
+    """
+
+    make: Callable[..., nn.Module]
+    kinds: tuple[str, ...]
+    options: dict[str, dict]
+    output_strides: tuple[int, ...] = (8, 16, 32)
+
+
+_SEPARABLE = {"convolution": "separable"}
+FAMILIES = {
+    "fcn": Family(FCN, ("basic", "bottleneck", "vgg", "mobile", "xception"), {}),
+    "deeplabv1": Family(DeepLabV1, ("vgg",), {}, (8,)),
+    "deeplabv2": Family(DeepLabV2, ("basic", "bottleneck", "vgg"), {}, (8,)),
+    "deeplabv3": Family(
+        DeepLabV3,
+        ("basic", "bottleneck", "mobile", "xception"),
+        {"mobile": {"atrous_rates": ()}},
+    ),
+    "deeplabv3plus": Family(
+        DeepLabV3Plus,
+        ("basic", "bottleneck", "mobile", "xception"),
+        {"mobile": _SEPARABLE, "xception": _SEPARABLE},
+    ),
+    "torchvision-deeplabv3": Family(torchvision_deeplabv3, ("bottleneck",), {}),
+}
+NETWORKS = {
+    f"{name}-{backbone}": (family, backbone)
+    for name, family in FAMILIES.items()
+    for backbone, row in BACKBONES.items()
+    if row.kind in family.kinds
+}
+
+
+def describe(network: str, num_classes: int, output_stride: int = 8, width: float = 1.0) -> dict:
+    """The description of a network: one of NETWORKS, and what `build_model` needs beside.
+
+    output_stride: 8, 16 or 32; for DeepLab v1 and v2 only 8. width: factor on all channels.
+    """
+    return {
+        "network": network,
+        "num_classes": num_classes,
+        "output_stride": output_stride,
+        "width": width,
+    }
+
+
+def build_model(description: dict, weights: str | None = None) -> nn.Module:
+    """The network of a description, see `describe`.
+
+    weights: None, or "imagenet" for the published weights of the backbone (at width 1).
+    Raises ValueError for an unknown network, and where it or its backbone cannot do what is asked.
+    """
+    name = description["network"]
+    if name not in NETWORKS:
+        raise ValueError(f"no network is called {name!r}; there are {', '.join(NETWORKS)}")
+    family, backbone = NETWORKS[name]
+    return family.make(
+        backbone,
+        description["num_classes"],
+        output_stride=description["output_stride"],
+        width=description["width"],
+        weights=weights,
+        **family.options.get(BACKBONES[backbone].kind, {}),
+    )
