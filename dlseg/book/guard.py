@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from dlseg.book.compare import compare_shown, shown
+from dlseg.book.compare import compare_shown, shown, without_numbers
 from dlseg.book.execute import FRAMES_FOLDER, book_environment
 from dlseg.book.manifest import find_root, read_book
 
+# The tag of a cell whose picture a network drew that was trained on the page; it needs a reason.
+TRAINED = "drawn-by-training"
+NBVALS_TIMEOUT = 2000  # seconds, where no other is asked for
 FRESH = pytest.StashKey[Path]()
 
 
@@ -30,7 +33,8 @@ def pytest_configure(config) -> None:
         option.nbval_current_env = True
     if option.nbval_sanitize_with is None:
         option.nbval_sanitize_with = str(book.root / book.nbval["sanitize"])
-    option.nbval_cell_timeout = 2 * max(chapter.seconds for chapter in book.notebooks)
+    if option.nbval_cell_timeout == NBVALS_TIMEOUT:
+        option.nbval_cell_timeout = 2 * max(chapter.seconds for chapter in book.notebooks)
     fresh = tempfile.TemporaryDirectory()
     config.add_cleanup(fresh.cleanup)
     config.stash[FRESH] = Path(fresh.name)
@@ -49,19 +53,25 @@ def pytest_runtest_setup(item):
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
     """After nbval compared the texts of a cell, compare its pictures."""
+    trained = _is_cell(item) and TRAINED in item.cell.metadata.get("tags", [])
+    if trained:
+        sanitize = item.sanitize
+        item.sanitize = lambda text: without_numbers(sanitize(text))
     result = yield
     if _is_cell(item) and item.options["check"]:
         folders = item.path.parent / FRAMES_FOLDER, item.config.stash[FRESH]
-        faults = picture_faults(item.cell.outputs, item.test_outputs, folders)
+        faults = picture_faults(item.cell.outputs, item.test_outputs, folders, trained)
         if faults:
             remedy = f"If the new picture is right: dlseg run {item.path.stem[:2]}"
             item.raise_cell_error("Pictures differ", "\n".join([*faults, remedy]))
     return result
 
 
-def picture_faults(committed: list, fresh: list, folders: tuple[Path, Path]) -> list[str]:
+def picture_faults(
+    committed: list, fresh: list, folders: tuple[Path, Path], trained: bool
+) -> list[str]:
     """The faults of the committed pictures of a cell, none if all are as they are drawn now."""
     try:
-        return compare_shown(shown(committed), shown(fresh), folders)
+        return compare_shown(shown(committed), shown(fresh), folders, trained)
     except ValueError as error:
         return [f"a picture is no base64: {error}"]

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 DENSITY = 1.5  # pixels of a committed picture per CSS pixel: sharp on dense screens
-COLOURS = 256  # a palette of so many keeps a file small
+COLOURS = (256, 128, 64)  # of a palette: as many as keep the file below `LARGEST`
+LARGEST = 72_000  # bytes: as base64, one line of a notebook below 100 kB
 FONTS = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf")  # matplotlib's own, the same on every machine
 EMBEDDED = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
 
@@ -44,13 +45,18 @@ def compact(data: bytes) -> bytes:
     """A PNG file without transparency, with the palette that fits it best where that is smaller.
 
     A picture of at most 256 colours keeps them exactly. In one of more colours, flat areas and
-    lines stay, and shades come a few levels nearer to each other.
+    lines stay, and near shades become one.
     """
     image = Image.open(io.BytesIO(data)).convert("RGB")
-    palette = image.quantize(
-        COLOURS, method=Image.Quantize.MEDIANCUT, kmeans=1, dither=Image.Dither.NONE
-    )
-    return min(_encoded(palette), _encoded(image), key=len)
+    best = _encoded(image)
+    for colours in COLOURS:
+        palette = image.quantize(
+            colours, method=Image.Quantize.MEDIANCUT, kmeans=1, dither=Image.Dither.NONE
+        )
+        best = min(best, _encoded(palette), key=len)
+        if len(best) <= LARGEST:
+            break
+    return best
 
 
 def tidy(markup: str) -> str:
@@ -61,8 +67,8 @@ def tidy(markup: str) -> str:
 @functools.lru_cache(maxsize=256)
 def _smaller(words: str) -> str:
     image = Image.open(io.BytesIO(base64.b64decode(words)))
-    if image.mode == "RGB" and image.getcolors(COLOURS):
-        image = image.quantize(COLOURS, dither=Image.Dither.NONE)
+    if image.mode == "RGB" and image.getcolors(256):
+        image = image.quantize(256, dither=Image.Dither.NONE)
     return min(words, base64.b64encode(_encoded(image)).decode(), key=len)
 
 

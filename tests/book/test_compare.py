@@ -1,5 +1,6 @@
 """What counts as another picture: a stale drawing, another word, garbage; and what does not."""
 
+import dataclasses
 import io
 import itertools
 import re
@@ -144,6 +145,32 @@ def test_a_changed_frame_fails_though_the_first_is_the_same(make):
 
     (fault,) = faults(make, Explorer(draw, **STOPS), Explorer(other, **STOPS))
     assert "frame 0: it draws" in fault
+
+
+def trained(seed=0, size=40):
+    noise = np.random.default_rng(seed).random((size, size)) < 0.2
+    parts = [svg.text(5, 20, f"learned {seed} %"), svg.pixels(5, 30, 90, 90, 255 * np.uint8(noise))]
+    return from_svg(svg.document(100, 130, parts), f"{seed} % of it learned")
+
+
+def test_what_a_network_draws_that_was_trained_may_differ_but_not_be_another(make):
+    committed, fresh = make(trained(1), "old"), make(trained(2), "new")
+    pair, folders = (committed[0], fresh[0]), (committed[1], fresh[1])
+    assert compare.compare_shown(*pair, folders) != []
+    assert compare.compare_shown(*pair, folders, trained=True) == []
+    black = dataclasses.replace(pair[0][0], png=png(np.zeros((195, 150, 3))))
+    (fault,) = compare.compare_shown([black], pair[1], folders, trained=True)
+    assert "pixels differ" in fault
+    words = dataclasses.replace(pair[0][0], about={**pair[0][0].about, "alt": "2 % forgotten"})
+    (fault,) = compare.compare_shown([words], pair[1], folders, trained=True)
+    assert "its metadata is" in fault
+
+
+def test_trained_frames_have_the_same_sliders(make):
+    old = make(Explorer(trained, seed=[0, 1], size=[40]), "old")
+    new = make(Explorer(trained, seed=[0, 2], size=[40]), "new")
+    (fault,) = compare.compare_shown(old[0], new[0], (old[1], new[1]), trained=True)
+    assert "its sliders are others" in fault
 
 
 def test_a_file_that_is_spoilt_fails(make):

@@ -85,6 +85,13 @@ def test_few_colours_are_kept_exactly_and_many_nearly():
     assert np.abs(near - many).mean() < 8
 
 
+def test_a_large_picture_gets_fewer_colours(monkeypatch):
+    noise = png(np.random.default_rng(0).integers(0, 256, (32, 32, 3)))
+    assert len(np.unique(raster.pixels(raster.compact(noise)).reshape(-1, 3), axis=0)) > 128
+    monkeypatch.setattr(raster, "LARGEST", 100)
+    assert len(np.unique(raster.pixels(raster.compact(noise)).reshape(-1, 3), axis=0)) <= 64
+
+
 def test_images_inside_a_drawing_get_smaller_without_loss():
     image = np.uint8(np.random.default_rng(0).integers(0, 2, (64, 64, 1)) * [90, 200, 30])
     drawing = svg.document(80, 80, [svg.pixels(4, 4, 64, 64, image)])

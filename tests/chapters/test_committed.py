@@ -8,6 +8,7 @@ import pytest
 from dlseg.book.compare import kept, shown
 from dlseg.book.execute import FRAMES_FOLDER
 from dlseg.book.frames import Frames
+from dlseg.book.guard import TRAINED
 from dlseg.book.raster import pixels
 from tests.chapters.tools import BOOK, NAMES, ROOT, cells, prose
 
@@ -62,19 +63,36 @@ def test_every_file_beside_the_notebooks_is_named_by_one():
     assert all(name.startswith(tuple(f"{chapter}." for chapter in NAMES)) for name in named)
 
 
+def test_pictures_that_training_draws_are_few_and_say_why():
+    drawn = [cell for name in NAMES for cell in cells(name, "code") if shown(cell.outputs)]
+    trained = [cell for cell in drawn if TRAINED in cell.metadata.get("tags", [])]
+    assert all(cell.metadata.get("reason") for cell in trained)
+    assert 0 < len(trained) <= 0.15 * len(drawn)
+
+
 class Page(HTMLParser):
-    """Counts the pictures of a page, and keeps its text."""
+    """Counts the pictures of a page, and keeps its text, which styles and scripts are not."""
 
     def __init__(self, page: str):
         super().__init__()
-        self.images, self.text = 0, []
+        self.images, self.text, self.tag = 0, [], ""
         self.feed(page)
 
     def handle_starttag(self, tag, attributes):
         self.images += tag == "img"
+        self.tag = tag
+
+    def handle_endtag(self, tag):
+        self.tag = ""
 
     def handle_data(self, data):
-        self.text.append(data)
+        if self.tag not in ("style", "script"):
+            self.text.append(data)
+
+
+def test_a_page_with_base64_as_text_would_be_noticed():
+    page = Page(f"<style>{'A' * 300}</style><p><img src='x'>{'B' * 300}</p>")
+    assert page.images == 1 and page.text == ["B" * 300]
 
 
 @pytest.mark.parametrize("sanitize", [False, True])
