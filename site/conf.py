@@ -20,7 +20,7 @@ myst_dmath_double_inline = True
 myst_heading_anchors = 6
 myst_heading_slug_func = "dlseg.book.site.heading_anchor"
 
-# Chapters are published as they were executed and tested; widgets are printed as HTML.
+# Chapters are published as they were executed and tested; staging adds the HTML of pictures.
 nb_execution_mode = "off"
 nb_ipywidgets_js = {}
 nb_mime_priority_overrides = [("html", "text/html", 1)]
@@ -30,6 +30,7 @@ pygments_style, pygments_dark_style = "default", "github-dark"
 html_theme = book.sphinx["theme"]
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
+html_js_files = [("explorer.js", {"defer": "defer"})]
 html_favicon = "_static/favicon.svg"
 templates_path = ["_templates"]
 html_copy_source = False

@@ -40,7 +40,7 @@ def test_every_range_holds_the_tested_version(extra):
 
 def test_conda_environment_has_the_same_names_and_ranges():
     text = (ROOT / "environment.yml").read_text(encoding="utf-8")
-    listed = re.findall(r"^  - ([\w-]+)([<>=].*)$", text, re.MULTILINE)
+    listed = re.findall(r"^ +- ([\w-]+)([<>=].*)$", text, re.MULTILINE)
     conda = {name: set(ranges.split(",")) for name, ranges in listed}
     assert conda.pop("python") == set(PROJECT["requires-python"].split(","))
     wanted = {

@@ -87,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Execute chapters in place and print how long each took."""
     book = read_book()
     need("nbclient", "read")
+    need("resvg_py", "test")
     from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
     from dlseg.book.execute import run_chapter

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -10,17 +11,22 @@ import nbformat
 from nbclient import NotebookClient
 
 from dlseg.book.manifest import Book, Chapter
+from dlseg.book.publish import FRAMES
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+FRAMES_FOLDER = "frames"  # beside the notebooks: vectors of drawings, frames of explorers
 LANGUAGE = {"name": "python"}  # without the version, which differs between machines
 # One thread each for two chapters side by side is faster than two threads for one after another,
 # and keeps sums in one order.
 QUIET = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
 
 
-def book_environment() -> dict[str, str]:
-    """The environment in which a chapter is executed for the book or under test."""
-    return {**os.environ, "DLSEG_BOOK": "1", **QUIET}
+def book_environment(stem: Path) -> dict[str, str]:
+    """What is set while a chapter is executed for the book or under test.
+
+    stem: folder and first part of the name of the files that it leaves beside its notebook.
+    """
+    return {"DLSEG_BOOK": "1", FRAMES: str(stem), **QUIET}
 
 
 def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -63,29 +69,41 @@ def run_chapter(chapter: Chapter) -> float:
         extra_arguments=["--IPKernelApp.log_level=ERROR"],
     )
     begin = time.perf_counter()
-    client.execute(env=book_environment())
-    seconds = time.perf_counter() - begin
-    write_aside(chapter.path, nbformat.writes(normalise(notebook)) + "\n")
+    with tempfile.TemporaryDirectory() as folder:
+        stem = Path(folder, chapter.name)
+        client.execute(env={**os.environ, **book_environment(stem)})
+        seconds = time.perf_counter() - begin
+        fresh = {path.name: path.read_bytes() for path in stem.parent.iterdir()}
+    _write(chapter, fresh, nbformat.writes(normalise(notebook)) + "\n")
     return seconds
 
 
-def write_aside(path: Path, text: str) -> None:
-    """Write a text file so that a crash leaves either the old or the new one, never half of it."""
+def _write(chapter: Chapter, files: dict[str, bytes], notebook: str) -> None:
+    """The files beside a notebook, then it, then away with files that it names no more."""
+    folder = chapter.path.parent / FRAMES_FOLDER
+    for name, data in files.items():
+        folder.mkdir(exist_ok=True)
+        write_aside(folder / name, data)
+    write_aside(chapter.path, notebook.encode())
+    for path in folder.glob(f"{chapter.name}.*"):
+        if path.name not in files:
+            path.unlink()
+
+
+def write_aside(path: Path, data: bytes) -> None:
+    """Write a file so that a crash leaves either the old or the new one, never half of it."""
     aside = path.with_name(path.name + ".part")
-    aside.write_text(text, encoding="utf-8")
+    aside.write_bytes(data)
     aside.replace(path)
 
 
 def run_tests(book: Book, chapters: list[Chapter]) -> int:
-    """Execute chapters under nbval and compare every text output with the committed one.
+    """Execute chapters under nbval; compare every text and picture with the committed one.
 
     Returns: pytest's exit code.
     """
-    limit = 2 * max(chapter.seconds for chapter in chapters)
-    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env"]
-    command += [f"--nbval-sanitize-with={book.root / book.nbval['sanitize']}"]
-    command += [f"--nbval-cell-timeout={limit}", "--durations=5", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "--nbval", "--durations=5", "-p", "no:cacheprovider"]
     # loadfile keeps one notebook on one worker: its cells share a kernel.
     command += ["-n", str(book.nbval["workers"]), "--dist", "loadfile"]
     command += [str(chapter.path) for chapter in chapters]
-    return subprocess.run(command, cwd=book.root, env=book_environment()).returncode
+    return subprocess.run(command, cwd=book.root).returncode

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from dlseg.book.publish import executed_for_the_book
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -22,7 +24,9 @@ class Verdict:
         head = {True: "Right.", False: "Not yet.", None: "Not answered yet."}[self.right]
         return f"{head} {self.reason}".strip()
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> str | None:
+        if executed_for_the_book():
+            return None  # viewers that take HTML away would show nothing
         mark = {True: "&#10003;", False: "&#10007;", None: "&#9998;"}[self.right]
         return f'<p class="dlseg-verdict"><b>{mark}</b> {html.escape(repr(self))}</p>'
 

@@ -1,60 +1,24 @@
-"""A figure with sliders: live in a notebook, and draggable on a page that has no kernel."""
+"""A figure with sliders: live in a notebook; for the book, one picture and a file of frames."""
 
-import base64
-import gzip
 import html
 import inspect
 import itertools
-import json
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 
 import ipywidgets
 
-from dlseg.book.picture import SVG, Picture
+from dlseg.book import publish
+from dlseg.book.frames import HINT, SUFFIX, Frames
+from dlseg.book.picture import Picture
 
 MOST_PICTURES = 800
 
-# Runs on a page without a kernel: finds every explorer that is not alive yet, unpacks its pictures,
-# adds the controls. Arrow keys must not reach JupyterLab, which would move to another cell.
-SCRIPT = """(async () => {
-for (const box of document.querySelectorAll('.explorer:not([data-on])')) {
-  box.dataset.on = 1;
-  const stops = JSON.parse(box.dataset.stops), at = JSON.parse(box.dataset.first);
-  const picture = box.querySelector('img'), form = box.querySelector('p');
-  const packed = atob(box.querySelector('script[type="text/plain"]').textContent);
-  const bytes = new Blob([Uint8Array.from(packed, c => c.charCodeAt(0))]).stream();
-  const plain = new Response(bytes.pipeThrough(new DecompressionStream('gzip')));
-  const frames = await plain.json();
-  const draw = () => {
-    const index = stops.reduce((sum, [, values], i) => sum * values.length + at[i], 0);
-    const [type, data, alt] = frames[index], svg = type == 'image/svg+xml';
-    picture.src = `data:${type}${svg ? ',' + encodeURIComponent(data) : ';base64,' + data}`;
-    picture.alt = alt;
-  };
-  const controls = stops.map(([name, values], i) => {
-    const words = typeof values[0] == 'string', place = words ? 'selectedIndex' : 'value';
-    const control = document.createElement(words ? 'select' : 'input');
-    const label = document.createElement('label'), shown = document.createElement('output');
-    if (words) control.append(...values.map(value => new Option(value)));
-    else Object.assign(control, {type: 'range', min: 0, max: values.length - 1});
-    const say = () => { if (!words) shown.value = control.ariaValueText = values[at[i]]; };
-    control[place] = at[i];
-    control.ariaLabel = name;
-    control.oninput = () => { at[i] = +control[place]; say(); draw(); };
-    control.onkeydown = event => event.stopPropagation();
-    say();
-    label.append(name + ' ', control, ' ', shown, ' ');
-    return label;
-  });
-  form.replaceChildren(...controls);
-}})()"""
 
-
-def executed_for_the_book() -> bool:
-    """Whether the notebook is run to be published or tested (`DLSEG_BOOK=1`), not by a reader."""
-    return os.environ.get("DLSEG_BOOK") == "1"
+def _range(name: str, values: list) -> str:
+    words = isinstance(values[0], str)
+    ends = " or ".join(values) if words else f"{values[0]} to {values[-1]}"
+    return f"{name.replace('_', ' ')} {ends}"
 
 
 def _failure(error: Exception) -> str:
@@ -91,8 +55,10 @@ class Explorer:
         return math.prod(len(values) for values in self.stops.values())
 
     def __repr__(self) -> str:
-        ranges = (f"{name} {values[0]} to {values[-1]}" for name, values in self.stops.items())
-        return f"Explorer of {len(self)} pictures: {', '.join(ranges)}"
+        return f"Explorer of {len(self)} pictures: {self._ranges()}"
+
+    def _ranges(self) -> str:
+        return ", ".join(map(_range, self.stops, self.stops.values()))
 
     def sweep(self) -> Iterator[tuple[dict, Picture]]:
         """Every stop of every slider, last slider fastest: (values, picture)."""
@@ -129,26 +95,17 @@ class Explorer:
             layout={"width": "26em"},
         )
 
-    def html(self) -> str:
-        """The printed form: the first picture, and every picture packed beside a small script."""
-        frames = [_frame(picture) for _, picture in self.sweep()]
-        packed = base64.b64encode(gzip.compress(json.dumps(frames).encode(), mtime=0)).decode()
+    def frames(self) -> Frames:
+        """Every picture, with the stops of the sliders that lead to it."""
         stops = [(name.replace("_", " "), values) for name, values in self.stops.items()]
         first = [self.stops[name].index(value) for name, value in self.first.items()]
-        return (
-            f'<div class="explorer" data-stops="{html.escape(json.dumps(stops))}" '
-            f'data-first="{first}">{self.draw(**self.first).html()}'
-            "<p><em>Run this cell to move the sliders.</em></p>"
-            f'<script type="text/plain">{packed}</script><script>{SCRIPT}</script></div>'
-        )
+        return Frames(stops, first, [picture for _, picture in self.sweep()])
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        if executed_for_the_book():
-            return {"text/html": self.html(), "text/plain": repr(self)}
-        return self.widget()._repr_mimebundle_()
-
-
-def _frame(picture: Picture) -> tuple[str, str, str]:
-    if picture.mime == SVG:
-        return picture.mime, picture.data.decode(), picture.alt
-    return picture.mime, base64.b64encode(picture.data).decode(), picture.alt
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        if not publish.executed_for_the_book():
+            return self.widget()._repr_mimebundle_()
+        frames = self.frames()
+        kept, still = publish.keep(SUFFIX, frames.pack()), frames.still()
+        words = f"\n{HINT}: {self._ranges()}\n"
+        words += f"Frames: frames/{kept.name}\nSHA-256: {kept.sha256}"
+        return publish.bundle(still.png(), still.size, still.alt, kept, words)

@@ -8,7 +8,13 @@ from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
+import nbformat
+
+from dlseg.book.compare import Shown, kept, shown
+from dlseg.book.execute import FRAMES_FOLDER
 from dlseg.book.manifest import Book, Chapter, chapter_table
+from dlseg.book.picture import PNG, Picture
+from dlseg.book.raster import DENSITY
 
 PICTURE = "atrous.svg"
 ALT = (
@@ -62,10 +68,35 @@ def stage(book: Book, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for chapter in book.chapters:
-        if chapter.path:
+        if chapter.is_notebook:
+            stage_notebook(chapter.path, folder)
+        elif chapter.path:
             shutil.copy(chapter.path, folder)
     shutil.copy(book.root / "assets" / PICTURE, folder)
     (folder / "index.md").write_text(index_page(book), encoding="utf-8")
+
+
+def stage_notebook(path: Path, folder: Path) -> None:
+    """Copy a notebook; its pictures become HTML: with alt text, as vectors, explorers alive.
+
+    Raises: ValueError if a file beside the notebook is missing or another one.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            for picture in shown([output]):
+                output.data["text/html"] = picture_html(picture, path.parent / FRAMES_FOLDER)
+    nbformat.write(notebook, folder / path.name)
+
+
+def picture_html(picture: Shown, folder: Path) -> str:
+    """A committed picture for a page: from the file beside its notebook, where it has one.
+
+    folder: where such files lie.
+    """
+    if "file" in picture.about:
+        return kept(picture, folder).html()
+    return Picture(picture.png, PNG, picture.about["alt"], DENSITY).html()
 
 
 def build(book: Book, out: str | None = None) -> int:

@@ -48,7 +48,8 @@ def test_numbers_are_compared_whatever_holds_them(answer):
     assert exercise.check((1, ...)).right is None
 
 
-def test_a_verdict_reads_without_colour():
+def test_a_verdict_reads_without_colour(monkeypatch):
+    monkeypatch.delenv("DLSEG_BOOK", raising=False)
     assert repr(Verdict(True, "Yes.")) == "Right. Yes."
     assert "&#10007;</b> Not yet. 1 &lt; 2" in Verdict(False, "1 < 2")._repr_html_()
 
@@ -58,3 +59,8 @@ def test_mistakes_in_pairs():
     for wrong in ((6,), (6, 3), (6, "3 + 3.", 3)):
         with pytest.raises(ValueError, match="after each answer its hint, a text: got"):
             in_pairs(*wrong)
+
+
+def test_for_the_book_a_verdict_is_text(monkeypatch):
+    monkeypatch.setenv("DLSEG_BOOK", "1")
+    assert Verdict(True, "Yes.")._repr_html_() is None

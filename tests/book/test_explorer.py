@@ -2,17 +2,25 @@
 
 import base64
 import gzip
+import hashlib
 import json
+import lzma
 import re
 
+import numpy as np
 import pytest
 
-from dlseg.book.explorer import MOST_PICTURES, SCRIPT, Explorer
-from dlseg.book.picture import Picture, from_svg
+from dlseg.book import svg
+from dlseg.book.explorer import MOST_PICTURES, Explorer
+from dlseg.book.frames import STRIP, read_frames
+from dlseg.book.picture import from_figure, from_svg
+from dlseg.book.raster import pixels
+from dlseg.book.style import new_figure, show_image
 
 
 def draw(rate=2, kind="b"):
-    return from_svg(f"<svg><!-- {rate} {kind} --></svg>", f"rate {rate}, kind {kind} & more")
+    words = f"rate {rate}, kind {kind} & more"
+    return from_svg(svg.document(120, 40, [svg.text(5, 20, words)]), words)
 
 
 @pytest.fixture
@@ -26,22 +34,51 @@ def test_sweep_visits_every_stop_once_last_slider_fastest(explorer):
     assert len(explorer) == 6
 
 
-def test_for_the_book_it_is_html_with_all_pictures(explorer, monkeypatch):
-    monkeypatch.setenv("DLSEG_BOOK", "1")
-    bundle = explorer._repr_mimebundle_()
-    assert set(bundle) == {"text/html", "text/plain"}
-    assert bundle["text/plain"] == "Explorer of 6 pictures: rate 1 to 3, kind a to b"
-    page = bundle["text/html"]
-    assert 'alt="rate 2, kind b &amp; more"' in page
+def test_for_the_book_it_is_a_picture_and_a_file_of_frames(explorer, publishing):
+    data, metadata = explorer._repr_mimebundle_()
+    assert set(data) == {"image/png", "text/plain"}
+    about = metadata["image/png"]
+    path = publishing / "01-one.01.json.xz"
+    assert data["text/plain"] == (
+        "rate 2, kind b & more\n"
+        "Run this cell to drag it: rate 1 to 3, kind a or b\n"
+        f"Frames: frames/{path.name}\nSHA-256: {hashlib.sha256(path.read_bytes()).hexdigest()}"
+    )
+    assert about["alt"] == "rate 2, kind b & more"
+    assert (about["width"], about["height"]) == (120, 40 + STRIP)
+    frames = read_frames(path)
+    assert [p.alt for p in frames.pictures] == [p.alt for _, p in explorer.sweep()]
+    assert frames.first_picture == draw()
+
+
+def test_frames_are_the_same_bytes_twice_and_survive_the_way_to_the_page(explorer):
+    frames = explorer.frames()
+    assert frames.pack() == explorer.frames().pack()
+    page = frames.html()
+    assert 'alt="rate 2, kind b &amp; more"' in page and 'data-first="[1, 1]"' in page
     packed = re.search(r'plain">([\w+/=]*)<', page)[1]
-    frames = json.loads(gzip.decompress(base64.b64decode(packed)))
-    assert frames[3] == ["image/svg+xml", "<svg><!-- 2 b --></svg>", "rate 2, kind b & more"]
-    assert 'data-first="[1, 1]"' in page
-    assert len(SCRIPT) < 2000
+    rows = json.loads(gzip.decompress(base64.b64decode(packed)))
+    assert rows[3] == ["image/svg+xml", draw(2, "b").data.decode(), draw(2, "b").alt, 1.0]
 
 
-def test_printed_form_is_the_same_twice(explorer):
-    assert explorer.html() == explorer.html()
+def test_frames_may_be_images(publishing, tmp_path):
+    def dots(rate=1):
+        figure, axes = new_figure(width=1, height=1)
+        show_image(axes, np.eye(rate))
+        return from_figure(figure, f"{rate} dots")
+
+    frames = Explorer(dots, rate=[1, 2]).frames()
+    (tmp_path / "one").write_bytes(frames.pack())
+    again = read_frames(tmp_path / "one")
+    assert [picture.size for picture in again.pictures] == [(110, 110)] * 2
+    assert pixels(again.still().png()).shape == (204, 165, 3)
+
+
+@pytest.mark.parametrize("data", [b"", b"garbage", lzma.compress(b"{}"), lzma.compress(b"[")])
+def test_frames_that_cannot_be_read(data, tmp_path):
+    (tmp_path / "bad.json.xz").write_bytes(data)
+    with pytest.raises(ValueError, match=r"the frames in bad\.json\.xz cannot be read"):
+        read_frames(tmp_path / "bad.json.xz")
 
 
 def test_for_a_reader_it_is_a_live_widget(explorer, monkeypatch):
@@ -68,7 +105,7 @@ def test_a_failing_stop_is_shown_and_raised():
     assert 'role="alert"' in view.value
     assert "RuntimeError: no &lt;picture&gt; today" in view.value
     with pytest.raises(RuntimeError, match="today"):
-        explorer.html()
+        explorer.frames()
 
 
 def test_stops_that_do_not_fit():
@@ -83,12 +120,3 @@ def test_stops_that_do_not_fit():
 def test_a_picture_needs_words():
     with pytest.raises(ValueError, match="needs alt text"):
         from_svg("<svg/>", " ")
-
-
-def test_a_picture_shows_as_an_image_with_its_words():
-    picture = Picture(b"bytes", "image/png", 'say "hello"')
-    assert picture._repr_mimebundle_() == {
-        "text/html": '<img class="dlseg-picture" style="max-width:100%;height:auto" '
-        'src="data:image/png;base64,Ynl0ZXM=" alt="say &quot;hello&quot;">',
-        "text/plain": 'Picture: say "hello"',
-    }

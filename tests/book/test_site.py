@@ -6,8 +6,12 @@ import shutil
 import nbformat
 import pytest
 
+from dlseg.book import svg
+from dlseg.book.explorer import Explorer
 from dlseg.book.manifest import read_book
-from dlseg.book.site import build, heading_anchor, index_page, page_links
+from dlseg.book.picture import from_figure, from_svg
+from dlseg.book.site import build, heading_anchor, index_page, page_links, stage_notebook
+from dlseg.book.style import new_figure
 
 ROOT = read_book().root
 SUMMARY = "# Summary\n\n[Hello](00-hello.ipynb)\n\n# Part one\n\n- [One](01-one.ipynb)\n- [Two]()\n"
@@ -92,6 +96,47 @@ def test_links_between_chapters_lead_to_the_heading(make_book, tmp_path):
     target = re.search(r'href="00-hello.html#([^"]+)"', page)[1]
     assert f'id="{target}"' in (tmp_path / "pages/00-hello.html").read_text(encoding="utf-8")
     assert "Propose a change" not in page and "Download this notebook" not in page
+
+
+def draw(radius=4):
+    return from_svg(svg.document(90, 40, [svg.dot(20, 20, radius)]), f"a dot of radius {radius}")
+
+
+@pytest.fixture
+def committed(publishing, tmp_path):
+    """A notebook with an explorer, a drawing and a figure, and its files."""
+    figures = [Explorer(draw, radius=[4, 5]), draw(6), from_figure(new_figure()[0], "no line")]
+    (tmp_path / "frames").mkdir()
+    cells = []
+    for figure in figures:
+        data, metadata = figure._repr_mimebundle_()
+        output = nbformat.v4.new_output("execute_result", data, metadata=metadata)
+        cells.append(nbformat.v4.new_code_cell("", outputs=[output]))
+    for path in tmp_path.glob("01-one.*"):
+        path.rename(tmp_path / "frames" / path.name)
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "01-one.ipynb")
+    return tmp_path / "01-one.ipynb"
+
+
+def test_staged_pictures_have_alt_text_vectors_and_sliders(committed, tmp_path):
+    before = committed.read_bytes()
+    (tmp_path / "out").mkdir()
+    stage_notebook(committed, tmp_path / "out")
+    staged = nbformat.read(tmp_path / "out/01-one.ipynb", as_version=4)
+    explorer, drawing, figure = [cell.outputs[0].data["text/html"] for cell in staged.cells]
+    assert explorer.startswith('<div class="explorer" data-stops="[[&quot;radius&quot;, [4, 5]]]"')
+    assert 'alt="a dot of radius 4"' in explorer and "<script" in explorer
+    assert 'src="data:image/svg+xml;base64,' in drawing and 'alt="a dot of radius 6"' in drawing
+    assert 'width="792" src="data:image/png;base64,' in figure and 'alt="no line"' in figure
+    assert committed.read_bytes() == before
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_text("")])
+def test_a_missing_or_other_file_stops_the_staging(committed, tmp_path, spoil):
+    spoil(tmp_path / "frames/01-one.02.svg")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ValueError, match=r"01-one\.02\.svg"):
+        stage_notebook(committed, tmp_path / "out")
 
 
 @pytest.mark.parametrize("broken", ["[gone](00-hello.ipynb#Nowhere)", "[gone](02-two.ipynb)"])

@@ -16,6 +16,8 @@ FLAGS = (
 # An explorer's slider: printed for a page without a kernel, or ipywidgets' live one.
 PRINTED, LIVE = "input[type=range]", ".noUi-handle"
 PICTURE = "img.dlseg-picture"
+# A committed picture, as JupyterLab shows it before its cell is run.
+STILL = ".jp-RenderedImage img"
 FEW_SECONDS = 10_000
 
 # Milliseconds from a key press to the first frame in which a cell shows another picture.
