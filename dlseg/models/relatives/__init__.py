@@ -9,14 +9,29 @@ from dlseg.models.relatives.crfrnn import CRFasRNN
 from dlseg.models.relatives.fcn import SkipFCN, crop_offsets
 from dlseg.models.relatives.image_pyramid import ImagePyramid
 from dlseg.models.relatives.lrr import LRR, laplacian_pyramid, reconstruct, uncertainty
-from dlseg.models.relatives.parsenet import L2Norm, ParseNet
-from dlseg.models.relatives.pspnet import PSPNet, PyramidPooling, auxiliary_loss
-from dlseg.models.relatives.refinenet import ChainedResidualPooling, RefineNet, ResidualConvUnit
+from dlseg.models.relatives.parsenet import SCALE, L2Norm, ParseNet
+from dlseg.models.relatives.pspnet import (
+    AUX_WEIGHT,
+    BINS,
+    PSPNet,
+    PyramidPooling,
+    auxiliary_loss,
+    pooling_level,
+)
+from dlseg.models.relatives.refinenet import (
+    ChainedResidualPooling,
+    RefineNet,
+    ResidualConvUnit,
+    conv3x3,
+)
 from dlseg.models.relatives.segnet import SegNet
 from dlseg.models.relatives.unet import UNet
 
 __all__ = [
+    "AUX_WEIGHT",
+    "BINS",
     "LRR",
+    "SCALE",
     "CRFasRNN",
     "ChainedResidualPooling",
     "ContextModule",
@@ -32,8 +47,10 @@ __all__ = [
     "SkipFCN",
     "UNet",
     "auxiliary_loss",
+    "conv3x3",
     "crop_offsets",
     "laplacian_pyramid",
+    "pooling_level",
     "reconstruct",
     "uncertainty",
 ]
