@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlseg.arithmetic import StagePlan
-from dlseg.backbones import ResNet, make_backbone
-from dlseg.backbones.resnet import multi_grid_plans, stage
+from dlseg.backbones import ResNet, make_backbone, multi_grid_plans, stage
 from dlseg.checks import check_choice, check_integer
 from dlseg.models.deeplabv3 import initialise_head
 from dlseg.models.tap import check_resnet

@@ -4,7 +4,7 @@ Each is a model as those of `dlseg.models`: images (B, 3, H, W) to logits (B, nu
 `scores` before the last upsampling, attributes backbone, num_classes and output_stride.
 """
 
-from dlseg.models.relatives.context import ContextModule, DilatedNet
+from dlseg.models.relatives.context import RATES, ContextModule, DilatedNet
 from dlseg.models.relatives.crfrnn import CRFasRNN
 from dlseg.models.relatives.fcn import SkipFCN, crop_offsets
 from dlseg.models.relatives.image_pyramid import ImagePyramid
@@ -31,6 +31,7 @@ __all__ = [
     "AUX_WEIGHT",
     "BINS",
     "LRR",
+    "RATES",
     "SCALE",
     "CRFasRNN",
     "ChainedResidualPooling",
