@@ -12,28 +12,3 @@ from dlseg.backbones.vgg import STAGES as VGG_STAGES
 from dlseg.backbones.vgg import VGG16
 from dlseg.backbones.weights import PUBLISHED, Weights, load_into, load_published, torchvision_file
 from dlseg.backbones.xception import Xception, XceptionBlock
-
-__all__ = [
-    "BACKBONES",
-    "PUBLISHED",
-    "VGG16",
-    "VGG_STAGES",
-    "Backbone",
-    "BasicUnit",
-    "Bottleneck",
-    "Features",
-    "InvertedResidual",
-    "LastMap",
-    "MobileNetV2",
-    "ResNet",
-    "Weights",
-    "Xception",
-    "XceptionBlock",
-    "conv_bn_relu6",
-    "load_into",
-    "load_published",
-    "make_backbone",
-    "multi_grid_plans",
-    "stage",
-    "torchvision_file",
-]

@@ -16,27 +16,3 @@ from dlseg.inference.predict import check_scales, probabilities
 from dlseg.inference.stream import Frame, frames
 from dlseg.inference.tiles import check_tile, tile_weights, tiled_probabilities
 from dlseg.inspect import evaluating
-
-__all__ = [
-    "CHECKED",
-    "INPUT",
-    "OPSET",
-    "OUTPUT",
-    "ExportError",
-    "Frame",
-    "check_scales",
-    "check_tile",
-    "evaluating",
-    "export_onnx",
-    "fold",
-    "frames",
-    "legend",
-    "onnx_differences",
-    "overlay",
-    "prepare",
-    "probabilities",
-    "shares",
-    "tile_weights",
-    "tiled_probabilities",
-    "watch",
-]

@@ -9,13 +9,3 @@ from dlseg.layers.atrous import (
 )
 from dlseg.layers.separable import SeparableConv2d
 from dlseg.layers.upsample import upsample
-
-__all__ = [
-    "SeparableConv2d",
-    "atrous_conv2d",
-    "atrous_interleave",
-    "atrous_taps",
-    "insert_zeros",
-    "output_shape",
-    "upsample",
-]

@@ -36,17 +36,9 @@ class SeparableConv2d(nn.Module):
         check_integer("out_channels", out_channels, 1)
         check_integer("stride", stride, 1)
         self.activate_between, self.activate_after = activate_between, activate_after
-        padding = same_padding(kernel_size, rate)
-        self.conv_dw = nn.Conv2d(
-            in_channels,
-            in_channels,
-            kernel_size,
-            stride,
-            padding,
-            rate,
-            groups=in_channels,  # one filter per channel
-            bias=False,
-        )
+        window = kernel_size, stride, same_padding(kernel_size, rate), rate
+        # groups: one filter per channel
+        self.conv_dw = nn.Conv2d(in_channels, in_channels, *window, groups=in_channels, bias=False)
         self.bn_dw = nn.BatchNorm2d(in_channels, eps)
         self.conv_pw = nn.Conv2d(in_channels, out_channels, 1, bias=False)
         self.bn_pw = nn.BatchNorm2d(out_channels, eps)

@@ -2,5 +2,3 @@
 
 from dlseg.metrics.confusion import ConfusionMatrix
 from dlseg.metrics.trimap import TrimapCurve, band, boundary
-
-__all__ = ["ConfusionMatrix", "TrimapCurve", "band", "boundary"]

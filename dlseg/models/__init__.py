@@ -26,36 +26,3 @@ from dlseg.models.published import torchvision_deeplabv3
 from dlseg.models.registry import FAMILIES, NETWORKS, build_model, describe
 from dlseg.models.scores import ScoreMap
 from dlseg.models.tap import auxiliary_head, tapped, with_aux
-
-__all__ = [
-    "ASPP",
-    "ASPP_L",
-    "ASPP_S",
-    "FAMILIES",
-    "FCN",
-    "LARGE_FOV",
-    "NETWORKS",
-    "VARIANTS",
-    "Decoder",
-    "DeepLabV1",
-    "DeepLabV2",
-    "DeepLabV3",
-    "DeepLabV3Cascade",
-    "DeepLabV3Plus",
-    "ImagePooling",
-    "MultiScale",
-    "ScoreMap",
-    "SumASPP",
-    "at_output_stride",
-    "auxiliary_head",
-    "build_model",
-    "cascade_plans",
-    "check_batch",
-    "conv_bn_relu",
-    "describe",
-    "initialise_head",
-    "scaled_rates",
-    "tapped",
-    "torchvision_deeplabv3",
-    "with_aux",
-]

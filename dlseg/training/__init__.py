@@ -21,29 +21,3 @@ from dlseg.training.optimiser import parameter_groups, prepare_batch_norm
 from dlseg.training.recipe import Recipe
 from dlseg.training.schedule import learning_rate, poly, step
 from dlseg.training.tensorboard import TensorBoard
-
-__all__ = [
-    "LAST",
-    "CheckpointError",
-    "History",
-    "Recipe",
-    "ScoreMaps",
-    "TensorBoard",
-    "TrainingPictures",
-    "duplicate_rare",
-    "evaluate",
-    "is_main",
-    "learning_rate",
-    "load_checkpoint",
-    "load_network",
-    "load_weights",
-    "parameter_groups",
-    "poly",
-    "prepare_batch_norm",
-    "process_group",
-    "save_checkpoint",
-    "segmentation_loss",
-    "shrink_labels",
-    "step",
-    "train",
-]

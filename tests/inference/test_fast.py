@@ -68,6 +68,9 @@ MODELS = {
         "resnet18", 5, output_stride=64, width=0.125, multi_grid=(1, 2)
     ),
     "v3+ xception": lambda: DeepLabV3Plus("xception65", 5, width=0.125, convolution="separable"),
+    "v3+ separable": lambda: DeepLabV3Plus(
+        "mobilenetv2", 5, output_stride=8, width=0.25, convolution="separable"
+    ),
     "v3+, whole": lambda: DeepLabV3Plus(resnet(18, 8, first_unit="whole"), 5, channels=16),
 }
 # Batch norms that stay: the auxiliary head's, which `forward` does not run, and all of a network
@@ -112,7 +115,7 @@ def test_same_logits_in_float32(name, always):
 
 
 def test_scores_and_attributes_stay(always):
-    model, x = built("v3 separable"), image(65, 65)
+    model, x = built("v3+ separable"), image(65, 65)
     copy = prepare(model, x)
     assert isinstance(copy, DeepLabV3Plus) and copy.output_stride == 8 and copy.num_classes == 5
     with torch.inference_mode():
@@ -134,7 +137,7 @@ def test_torchvision(always):
 
 
 def test_what_is_measured_is_the_same_too():
-    model, x = built("v3 separable"), image(65, 65)
+    model, x = built("v3+ separable"), image(65, 65)
     with torch.inference_mode():
         assert distance(prepare(model, x)(x), model(x)) < TOLERANCE
 

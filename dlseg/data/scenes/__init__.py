@@ -23,19 +23,3 @@ large things is a little lower than drawn by lot, because they find room less of
 from dlseg.data.scenes.counts import Card, card, cue_distance, found_by_radius, letter_accuracy
 from dlseg.data.scenes.datasets import PALETTE, SPLITS, Clip, Scenes
 from dlseg.data.scenes.drawing import CLASSES, IGNORE_INDEX, Scene, draw_scene
-
-__all__ = [
-    "CLASSES",
-    "IGNORE_INDEX",
-    "PALETTE",
-    "SPLITS",
-    "Card",
-    "Clip",
-    "Scene",
-    "Scenes",
-    "card",
-    "cue_distance",
-    "draw_scene",
-    "found_by_radius",
-    "letter_accuracy",
-]

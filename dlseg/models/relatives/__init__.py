@@ -26,32 +26,3 @@ from dlseg.models.relatives.refinenet import (
 )
 from dlseg.models.relatives.segnet import SegNet
 from dlseg.models.relatives.unet import UNet
-
-__all__ = [
-    "AUX_WEIGHT",
-    "BINS",
-    "LRR",
-    "RATES",
-    "SCALE",
-    "CRFasRNN",
-    "ChainedResidualPooling",
-    "ContextModule",
-    "DilatedNet",
-    "ImagePyramid",
-    "L2Norm",
-    "PSPNet",
-    "ParseNet",
-    "PyramidPooling",
-    "RefineNet",
-    "ResidualConvUnit",
-    "SegNet",
-    "SkipFCN",
-    "UNet",
-    "auxiliary_loss",
-    "conv3x3",
-    "crop_offsets",
-    "laplacian_pyramid",
-    "pooling_level",
-    "reconstruct",
-    "uncertainty",
-]
