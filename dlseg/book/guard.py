@@ -34,7 +34,7 @@ def pytest_configure(config) -> None:
     if option.nbval_sanitize_with is None:
         option.nbval_sanitize_with = str(book.root / book.nbval["sanitize"])
     if option.nbval_cell_timeout == NBVALS_TIMEOUT:
-        option.nbval_cell_timeout = 2 * max(chapter.seconds for chapter in book.notebooks)
+        option.nbval_cell_timeout = 5 * max(chapter.seconds for chapter in book.notebooks)
     fresh = tempfile.TemporaryDirectory()
     config.add_cleanup(fresh.cleanup)
     config.stash[FRESH] = Path(fresh.name)
