@@ -50,7 +50,7 @@ def imported(source: str, package: str) -> set[str]:
         else:
             continue
         parts |= {name.split(".")[1] for name in names if name.startswith("dlseg.")}
-    return parts - {"__version__"}
+    return parts - {"__version__", "lazy_face"}
 
 
 def forbidden(part: str, source: str, package: str = "dlseg") -> set[str]:

@@ -7,55 +7,21 @@ logits before the last upsampling. `backbone`, `num_classes` and `output_stride`
 all: the parameters that are not the backbone's are the head's.
 """
 
-from dlseg.models.cascade import DeepLabV3Cascade, cascade_plans
-from dlseg.models.deeplabv1 import VARIANTS, DeepLabV1
-from dlseg.models.deeplabv2 import ASPP_L, ASPP_S, LARGE_FOV, DeepLabV2, MultiScale, SumASPP
-from dlseg.models.deeplabv3 import (
-    ASPP,
-    DeepLabV3,
-    ImagePooling,
-    check_batch,
-    conv_bn_relu,
-    initialise_head,
-    scaled_rates,
-)
-from dlseg.models.deeplabv3plus import Decoder, DeepLabV3Plus
-from dlseg.models.fcn import FCN
-from dlseg.models.output_stride import at_output_stride
-from dlseg.models.published import torchvision_deeplabv3
-from dlseg.models.registry import FAMILIES, NETWORKS, build_model, describe
-from dlseg.models.scores import ScoreMap
-from dlseg.models.tap import auxiliary_head, tapped, with_aux
+from dlseg import lazy_face
 
-__all__ = [
-    "ASPP",
-    "ASPP_L",
-    "ASPP_S",
-    "FAMILIES",
-    "FCN",
-    "LARGE_FOV",
-    "NETWORKS",
-    "VARIANTS",
-    "Decoder",
-    "DeepLabV1",
-    "DeepLabV2",
-    "DeepLabV3",
-    "DeepLabV3Cascade",
-    "DeepLabV3Plus",
-    "ImagePooling",
-    "MultiScale",
-    "ScoreMap",
-    "SumASPP",
-    "at_output_stride",
-    "auxiliary_head",
-    "build_model",
-    "cascade_plans",
-    "check_batch",
-    "conv_bn_relu",
-    "describe",
-    "initialise_head",
-    "scaled_rates",
-    "tapped",
-    "torchvision_deeplabv3",
-    "with_aux",
-]
+__getattr__, __dir__, __all__ = lazy_face(
+    __name__,
+    {
+        "cascade": "DeepLabV3Cascade cascade_plans",
+        "deeplabv1": "VARIANTS DeepLabV1",
+        "deeplabv2": "ASPP_L ASPP_S LARGE_FOV DeepLabV2 MultiScale SumASPP",
+        "deeplabv3": "ASPP DeepLabV3 ImagePooling conv_bn_relu initialise_head scaled_rates",
+        "deeplabv3plus": "Decoder DeepLabV3Plus",
+        "fcn": "FCN",
+        "output_stride": "at_output_stride",
+        "published": "torchvision_deeplabv3",
+        "registry": "FAMILIES NETWORKS build_model describe",
+        "scores": "ScoreMap",
+        "tap": "auxiliary_head tapped with_aux",
+    },
+)

@@ -4,36 +4,20 @@ Each is a model as those of `dlseg.models`: images (B, 3, H, W) to logits (B, nu
 `scores` before the last upsampling, attributes backbone, num_classes and output_stride.
 """
 
-from dlseg.models.relatives.context import ContextModule, DilatedNet
-from dlseg.models.relatives.crfrnn import CRFasRNN
-from dlseg.models.relatives.fcn import SkipFCN, crop_offsets
-from dlseg.models.relatives.image_pyramid import ImagePyramid
-from dlseg.models.relatives.lrr import LRR, laplacian_pyramid, reconstruct, uncertainty
-from dlseg.models.relatives.parsenet import L2Norm, ParseNet
-from dlseg.models.relatives.pspnet import PSPNet, PyramidPooling, auxiliary_loss
-from dlseg.models.relatives.refinenet import ChainedResidualPooling, RefineNet, ResidualConvUnit
-from dlseg.models.relatives.segnet import SegNet
-from dlseg.models.relatives.unet import UNet
+from dlseg import lazy_face
 
-__all__ = [
-    "LRR",
-    "CRFasRNN",
-    "ChainedResidualPooling",
-    "ContextModule",
-    "DilatedNet",
-    "ImagePyramid",
-    "L2Norm",
-    "PSPNet",
-    "ParseNet",
-    "PyramidPooling",
-    "RefineNet",
-    "ResidualConvUnit",
-    "SegNet",
-    "SkipFCN",
-    "UNet",
-    "auxiliary_loss",
-    "crop_offsets",
-    "laplacian_pyramid",
-    "reconstruct",
-    "uncertainty",
-]
+__getattr__, __dir__, __all__ = lazy_face(
+    __name__,
+    {
+        "context": "ContextModule DilatedNet",
+        "crfrnn": "CRFasRNN",
+        "fcn": "SkipFCN crop_offsets",
+        "image_pyramid": "ImagePyramid",
+        "lrr": "LRR laplacian_pyramid reconstruct uncertainty",
+        "parsenet": "L2Norm ParseNet",
+        "pspnet": "PSPNet PyramidPooling auxiliary_loss",
+        "refinenet": "ChainedResidualPooling RefineNet ResidualConvUnit",
+        "segnet": "SegNet",
+        "unet": "UNet",
+    },
+)
