@@ -16,7 +16,7 @@ import nbformat
 import torch
 from tqdm import tqdm
 
-from dlseg.book.manifest import find_root
+from dlseg.book import find_root
 from support.results import LIVE
 
 ROOT = find_root(Path(__file__).parent)

@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.colors import to_hex, to_rgb
 
-from dlseg.book import svg
-from dlseg.book.style import BLUE, INK, ORANGE, SKY
+from dlseg.book import BLUE, INK, ORANGE, SKY, svg
 
 KERNEL, RATE, SIZE = 3, 2, 9
 SPAN = RATE * (KERNEL - 1) + 1

@@ -68,6 +68,38 @@ def test_imports_are_allowed(path):
     assert not forbidden(part_of(path), path.read_text(encoding="utf-8"), package)
 
 
+def past_a_face(source: str, package: str) -> set[str]:
+    """Modules of other packages of dlseg from which `source` imports names, past their faces."""
+    modules = {
+        node.module
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and node.module
+    }
+    faces = {"dlseg.models.relatives", "dlseg.book.cli", "dlseg.commands.main"}
+    deep = {name for name in modules if name.startswith("dlseg.") and name.count(".") > 1}
+    return {name for name in deep - faces if name.split(".")[1] != package}
+
+
+OUTSIDE = [
+    *(ROOT.parent / "chapters/support").rglob("*.py"),
+    *(ROOT.parent / "assets").rglob("*.py"),
+]
+
+
+@pytest.mark.parametrize(
+    "path", [*MODULES, *sorted(OUTSIDE)], ids=lambda path: str(path.relative_to(ROOT.parent))
+)
+def test_nobody_reaches_past_a_face(path):
+    package = part_of(path) if path.is_relative_to(ROOT) else ""
+    assert not past_a_face(path.read_text(encoding="utf-8"), package)
+
+
+def test_reaching_past_a_face_would_be_noticed():
+    inside = "def f():\n    from dlseg.crf.fast.lattice import Lattice\nfrom dlseg.crf import x"
+    assert past_a_face(inside, "models") == {"dlseg.crf.fast.lattice"}
+    assert not past_a_face(inside, "crf")
+
+
 def test_top_module_imports_nothing_of_dlseg():
     assert not imported((ROOT / "__init__.py").read_text(encoding="utf-8"), "dlseg")
 

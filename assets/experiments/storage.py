@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from uuid import uuid4
 
-from dlseg.book.manifest import find_root
+from dlseg.book import find_root
 
 FOLDER = find_root(Path(__file__).parent) / "assets/results/experiments"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from dlseg.book.manifest import find_root
+from dlseg.book import find_root
 from dlseg.data import Scenes
 from dlseg.training import Recipe, load_checkpoint, train
 from support.networks import NETWORKS, Network

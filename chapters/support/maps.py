@@ -5,9 +5,7 @@ from collections.abc import Iterable, Sequence
 import matplotlib
 import numpy as np
 
-from dlseg.book import svg
-from dlseg.book.picture import Picture, from_svg
-from dlseg.book.style import GREEN, INK, MORE, RED, SIGNED
+from dlseg.book import GREEN, INK, MORE, RED, SIGNED, Picture, from_svg, svg
 
 SIDE, GAP = 232, 16
 RIGHT, WRONG, VOID = (0, 114, 178), (213, 94, 0), (221, 221, 221)

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dlseg.book.manifest import find_root
-from dlseg.book.style import CYCLE, INK, MARKERS
+from dlseg.book import CYCLE, INK, MARKERS, find_root
 
 SEEDS = 5  # fewer decide nothing
 REPRODUCES, DOES_NOT = "reproduces", "does not at this scale"

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dlseg.arithmetic import StagePlan, plan_stages
-from dlseg.book import svg
-from dlseg.book.picture import Picture, from_svg
-from dlseg.book.style import FAINT, INK, ORANGE, PAPER, RED, SKY
+from dlseg.book import FAINT, INK, ORANGE, PAPER, RED, SKY, Picture, from_svg, svg
 from support.maps import key
 
 # Per backbone its parts in order: name, channels, stride as trained.

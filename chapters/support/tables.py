@@ -19,9 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dlseg.book.manifest import find_root
-from dlseg.book.picture import Picture, from_figure
-from dlseg.book.style import BLUE, new_figure
+from dlseg.book import BLUE, Picture, find_root, from_figure, new_figure
 
 FILE = "assets/paper_tables.toml"
 

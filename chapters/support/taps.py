@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dlseg.arithmetic import Field, Layer, effective_kernel, output_size, stack_fields, taps
-from dlseg.book import svg
-from dlseg.book.picture import Picture, from_svg
-from dlseg.book.style import BLUE, FAINT, INK, ORANGE, PAPER, RED, SKY
+from dlseg.book import BLUE, FAINT, INK, ORANGE, PAPER, RED, SKY, Picture, from_svg, svg
 
 CELL = 20  # side of one input pixel in the drawing
 TOP = 74

@@ -24,6 +24,8 @@ from dlseg.arithmetic.field import Field, field_backward, field_closed_form, sta
 from dlseg.arithmetic.graph import Graph, Misalignment, NoSingleFieldError
 from dlseg.arithmetic.layer import Layer, effective_kernel, output_size, same_padding, taps
 from dlseg.arithmetic.networks import (
+    BASIC_UNITS,
+    BOTTLENECK_UNITS,
     PUBLISHED,
     Published,
     alexnet_v2,
@@ -48,6 +50,8 @@ from dlseg.arithmetic.output_stride import (
 )
 
 __all__ = [
+    "BASIC_UNITS",
+    "BOTTLENECK_UNITS",
     "OUTPUT_STRIDES",
     "PUBLISHED",
     "AdaptivePool",

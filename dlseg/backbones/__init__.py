@@ -7,15 +7,17 @@ returns `Features`; the names in its state dict are those of the published weigh
 from dlseg.backbones.features import Features, LastMap
 from dlseg.backbones.mobilenetv2 import InvertedResidual, MobileNetV2, conv_bn_relu6
 from dlseg.backbones.registry import BACKBONES, Backbone, make_backbone
-from dlseg.backbones.resnet import BasicUnit, Bottleneck, ResNet
+from dlseg.backbones.resnet import BasicUnit, Bottleneck, ResNet, multi_grid_plans, stage
+from dlseg.backbones.vgg import STAGES as VGG_STAGES
 from dlseg.backbones.vgg import VGG16
-from dlseg.backbones.weights import PUBLISHED, Weights, load_into, load_published
+from dlseg.backbones.weights import PUBLISHED, Weights, load_into, load_published, torchvision_file
 from dlseg.backbones.xception import Xception, XceptionBlock
 
 __all__ = [
     "BACKBONES",
     "PUBLISHED",
     "VGG16",
+    "VGG_STAGES",
     "Backbone",
     "BasicUnit",
     "Bottleneck",
@@ -31,4 +33,7 @@ __all__ = [
     "load_into",
     "load_published",
     "make_backbone",
+    "multi_grid_plans",
+    "stage",
+    "torchvision_file",
 ]

@@ -46,8 +46,7 @@ class InvertedResidual(nn.Module):
     """Expand by a 1x1 convolution, look around depthwise, project to few channels without ReLU.
 
     x: (B, in_channels, H, W). Returns: (B, out_channels, ceil(H / stride), ceil(W / stride)).
-    expansion: hidden channels per input channel, rounded to a multiple of 8; at 1 there is no
-    expanding convolution.
+    expansion: hidden channels per input channel; at 1 there is no expanding convolution.
     rate: of the depthwise 3x3. shortcut: add x to the result; None adds it where the shapes agree.
     A block whose stride was turned into a rate passes False, since its weights learned none.
     Raises: ValueError where a number is no integer >= 1, or shortcut=True and the shapes differ.
@@ -71,10 +70,8 @@ class InvertedResidual(nn.Module):
                 f"got stride {stride} and {in_channels} to {out_channels} channels"
             )
         self.shortcut = same_shape if shortcut is None else shortcut
-        hidden, expand = in_channels, []
-        if check_integer("expansion", expansion, 1) > 1:
-            hidden = round_channels(in_channels * expansion)
-            expand = [conv_bn_relu6(in_channels, hidden)]
+        hidden = in_channels * check_integer("expansion", expansion, 1)
+        expand = [] if expansion == 1 else [conv_bn_relu6(in_channels, hidden)]
         self.conv = nn.Sequential(
             *expand,
             conv_bn_relu6(hidden, hidden, 3, stride, rate, groups=hidden),

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn, relu_
 
-from dlseg.arithmetic import StagePlan, plan_stages, round_channels
-from dlseg.arithmetic.networks import BASIC_UNITS, BOTTLENECK_UNITS
+from dlseg.arithmetic import BASIC_UNITS, BOTTLENECK_UNITS, StagePlan, plan_stages, round_channels
 from dlseg.backbones.features import Features
 from dlseg.backbones.weights import load_into
 from dlseg.checks import check_backbone, check_choice, check_image, check_integer

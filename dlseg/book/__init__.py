@@ -5,11 +5,14 @@ from dlseg import lazy_face
 __getattr__, __dir__, __all__ = lazy_face(
     __name__,
     {
-        "exercise": "Exercise Mistake Verdict",
+        "exercise": "Exercise Mistake Verdict in_pairs",
         "explorer": "Explorer",
         "manifest": "find_root read_book",
         "picture": "Picture from_figure from_svg",
         "source": "shown_source",
-        "style": "new_figure show_image",
+        "style": (
+            "BLUE CYCLE FAINT GREEN INK MARKERS MORE ORANGE PAPER PURPLE RED SIGNED SKY new_figure "
+            "show_image"
+        ),
     },
 )

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from dlseg.checks import CommandError
 from dlseg.crf import unary_from_labels, unary_from_probabilities
-from dlseg.data.files import read_label
-from dlseg.data.palette import voc_palette
+from dlseg.data import read_label, voc_palette
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from dlseg.checks import CommandError
 from dlseg.commands.coarse import Coarse, existing, read_mask, read_probabilities
 from dlseg.commands.shared import add_device, one_line
 from dlseg.crf import PRESETS, DenseCRF
-from dlseg.data.files import read_image, write_image, write_label
-from dlseg.data.palette import voc_palette
+from dlseg.data import read_image, voc_palette, write_image, write_label
 from dlseg.device import get_device, use_device
 from dlseg.inference import overlay
 

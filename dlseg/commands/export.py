@@ -11,7 +11,7 @@ from dlseg import inference
 from dlseg.checks import CommandError, need
 from dlseg.commands.predict import Network, load
 from dlseg.commands.shared import one_line
-from dlseg.data.transforms import MEAN, STD
+from dlseg.data import MEAN, STD
 from dlseg.device import use_device
 from dlseg.inference import CHECKED, INPUT, OPSET, OUTPUT, ExportError
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from dlseg.checks import CommandError
 from dlseg.commands.shared import one_line
-from dlseg.data.files import DataError, Fault, read_image
+from dlseg.data import DataError, Fault, read_image
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 CLIPS, CLIP_FORMATS = (".gif", ".webp"), ("GIF", "WEBP")  # of one frame or more

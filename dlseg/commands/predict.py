@@ -13,9 +13,7 @@ from dlseg import inference
 from dlseg.checks import CommandError
 from dlseg.commands.folder import find_pictures, predict_all, read_all, report_faults, unfinished
 from dlseg.commands.shared import add_device, add_inference, last_run, one_line
-from dlseg.data import open_data, to_tensors
-from dlseg.data.files import write_image, write_label
-from dlseg.data.palette import voc_palette
+from dlseg.data import open_data, to_tensors, voc_palette, write_image, write_label
 from dlseg.device import get_device, use_device
 from dlseg.training import LAST, CheckpointError, load_network
 

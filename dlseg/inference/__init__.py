@@ -15,7 +15,7 @@ from dlseg.inference.overlay import legend, overlay, shares
 from dlseg.inference.predict import check_scales, probabilities
 from dlseg.inference.stream import Frame, frames
 from dlseg.inference.tiles import check_tile, tile_weights, tiled_probabilities
-from dlseg.inspect.probe import evaluating
+from dlseg.inspect import evaluating
 
 __all__ = [
     "CHECKED",

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from dlseg.checks import check_integer
-from dlseg.inspect.probe import evaluating
+from dlseg.inspect import evaluating
 
 # The exporter is loaded where it is used, for it takes half a second: hence the quoted types.
 INPUT, OUTPUT, OPSET = "image", "logits", 18

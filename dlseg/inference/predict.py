@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from dlseg.inspect.probe import evaluating
+from dlseg.inspect import evaluating
 from dlseg.layers import upsample
 
 

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from dlseg.checks import check_integer
-from dlseg.data.transforms import MEAN, STD, to_tensors
-from dlseg.inspect.probe import evaluating
+from dlseg.data import MEAN, STD, to_tensors
+from dlseg.inspect import evaluating
 
 
 class Frame(NamedTuple):

@@ -15,7 +15,9 @@ __getattr__, __dir__, __all__ = lazy_face(
         "cascade": "DeepLabV3Cascade cascade_plans",
         "deeplabv1": "VARIANTS DeepLabV1",
         "deeplabv2": "ASPP_L ASPP_S LARGE_FOV DeepLabV2 MultiScale SumASPP",
-        "deeplabv3": "ASPP DeepLabV3 ImagePooling conv_bn_relu initialise_head scaled_rates",
+        "deeplabv3": (
+            "ASPP DeepLabV3 ImagePooling check_batch conv_bn_relu initialise_head scaled_rates"
+        ),
         "deeplabv3plus": "Decoder DeepLabV3Plus",
         "fcn": "FCN",
         "output_stride": "at_output_stride",

@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlseg.arithmetic import StagePlan
-from dlseg.backbones import ResNet, make_backbone
-from dlseg.backbones.resnet import multi_grid_plans, stage
-from dlseg.checks import check_integer
+from dlseg.backbones import ResNet, make_backbone, multi_grid_plans, stage
+from dlseg.checks import check_choice, check_integer
 from dlseg.models.deeplabv3 import initialise_head
 
 
@@ -78,13 +77,8 @@ def cascade_plans(blocks: int, output_stride: int) -> list[StagePlan]:
     4 doubles further: 64 for 5, 128 for 6, 256 for 7.
     Source: DeepLab v3, section 3.2 and figure 3.
     """
-    if check_integer("blocks", blocks, 4) > 7:
-        raise ValueError(f"blocks must be 4 to 7, got {blocks}")
-    strides = [8 * 2**power for power in range(blocks - 1)]
-    if output_stride not in strides:
-        raise ValueError(
-            f"output_stride must be one of {strides} with blocks={blocks}, got {output_stride!r}"
-        )
+    check_integer("blocks", blocks, 4, 7)
+    check_choice("output_stride", output_stride, [8 * 2**power for power in range(blocks - 1)])
     jump = min(output_stride, 32)  # of block4
     rate, plans = 32 // jump, []
     for _ in range(blocks - 4):

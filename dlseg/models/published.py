@@ -7,8 +7,7 @@ Nothing in the book needs them. They expect RGB images in [0, 1] from which the 
 from torch import nn
 
 from dlseg.arithmetic import round_channels
-from dlseg.backbones import make_backbone
-from dlseg.backbones.weights import load_into, torchvision_file
+from dlseg.backbones import load_into, make_backbone, torchvision_file
 from dlseg.checks import check_choice
 from dlseg.models.deeplabv3 import DeepLabV3, conv_bn_relu, initialise_head
 from dlseg.models.tap import auxiliary_head

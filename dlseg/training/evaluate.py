@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from dlseg.data.transforms import MEAN, STD, to_tensors
-from dlseg.inference.predict import probabilities
-from dlseg.metrics.confusion import ConfusionMatrix
+from dlseg.data import MEAN, STD, to_tensors
+from dlseg.inference import probabilities
+from dlseg.metrics import ConfusionMatrix
 from dlseg.training.distributed import is_main, processes, rank
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from dlseg.data.transforms import (
+from dlseg.data import (
     MEAN,
     STD,
     ColourJitter,

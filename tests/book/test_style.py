@@ -9,17 +9,6 @@ from support import maps
 from support.photographs import photograph
 from tests.chapters.tools import ROOT
 
-# The first 21 colours of Pascal VOC and its void colour, as its own tools write them.
-VOC = """0 0 0, 128 0 0, 0 128 0, 128 128 0, 0 0 128, 128 0 128, 0 128 128, 128 128 128, 64 0 0,
-192 0 0, 64 128 0, 192 128 0, 64 0 128, 192 0 128, 64 128 128, 192 128 128, 0 64 0, 128 64 0,
-0 192 0, 128 192 0, 0 64 128"""
-
-
-def test_voc_palette():
-    wanted = [[int(value) for value in colour.split()] for colour in VOC.split(",")]
-    assert style.voc_palette()[:21].tolist() == wanted
-    assert style.voc_palette()[255].tolist() == [224, 224, 192]
-
 
 def test_colours_differ_in_lightness_too():
     """Grey print must keep the two colours of the diagrams apart."""

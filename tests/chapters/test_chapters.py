@@ -2,8 +2,10 @@
 
 import ast
 import importlib
+import itertools
 import pkgutil
 import re
+from pathlib import Path
 from statistics import median_low
 
 import bibtexparser
@@ -11,6 +13,7 @@ import pytest
 from nbval.plugin import comment_markers, find_comment_markers
 
 import dlseg
+from dlseg.book.source import without_guards
 from tests.chapters.tools import (
     BOOK,
     NAMES,
@@ -94,6 +97,36 @@ def test_cells_are_short(name):
     assert median_low(lines) <= 8
 
 
+def imports(cell) -> list[ast.Import | ast.ImportFrom]:
+    return [
+        node
+        for node in ast.walk(ast.parse(cell.source))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+
+
+@each_chapter
+def test_opens_with_few_imports(name):
+    opening, *later = cells(name, "code")
+    statements = imports(opening)
+    assert len(statements) <= 12
+    assert sum(len(node.names) for node in statements) <= 25
+    assert all(alias.name != "*" for node in statements for alias in node.names)
+    # A later cell may import what it alone needs.
+    assert sum(len(imports(cell)) for cell in later) <= 6
+
+
+@each_chapter
+def test_names_come_from_faces(name):
+    for node in itertools.chain.from_iterable(map(imports, cells(name, "code"))):
+        module = getattr(node, "module", "")
+        if module.partition(".")[0] == "dlseg":
+            assert module.count(".") <= 1 or module == "dlseg.models.relatives", module
+            face = importlib.import_module(module)
+            for alias in node.names:
+                assert alias.name in face.__all__ or hasattr(face, "__path__"), alias.name
+
+
 @each_teaching_chapter
 def test_opens_with_objectives_prerequisites_and_time(name):
     opening = cells(name, "markdown")[0].source
@@ -165,27 +198,33 @@ def _bare(node: ast.AST) -> None:
         node.annotation = None
 
 
-def package_definitions() -> dict[str, set[str]]:
-    """Everything `dlseg` defines below the book's floor, by name."""
-    found = {}
+def package_definitions(names: set[str]) -> dict[str, set[str]]:
+    """What `dlseg` defines below the book under one of the names, without argument guards."""
+    shapes = {}
     for module in pkgutil.walk_packages(dlseg.__path__, "dlseg."):
         if not module.name.startswith(("dlseg.book", "dlseg.__main__")):
-            source = importlib.util.find_spec(module.name).origin
-            with open(source, encoding="utf-8") as file:
-                for name, shape in definitions(ast.parse(file.read())).items():
-                    found.setdefault(name, set()).add(shape)
-    return found
+            source = Path(importlib.util.find_spec(module.name).origin).read_text(encoding="utf-8")
+            for node in ast.parse(source).body:
+                if getattr(node, "name", None) in names:
+                    bare = without_guards(ast.unparse(node))
+                    shapes.setdefault(node.name, set()).update(
+                        definitions(ast.parse(bare)).values()
+                    )
+    return shapes
 
 
 def test_shown_code_is_the_real_code():
-    package, shown = package_definitions(), 0
-    for name in NAMES:
-        for cell in cells(name, "code"):
-            for what, shape in definitions(ast.parse(cell.source)).items():
-                if what in package:
-                    shown += 1
-                    assert shape in package[what], f"{name}: {what} differs from the one in dlseg"
-    assert shown >= 3
+    shown = [
+        (name, *definition)
+        for name in NAMES
+        for cell in cells(name, "code")
+        for definition in definitions(ast.parse(cell.source)).items()
+    ]
+    package = package_definitions({what for _, what, _ in shown})
+    real = [row for row in shown if row[1] in package]
+    assert len(real) >= 3
+    for name, what, shape in real:
+        assert shape in package[what], f"{name}: {what} differs from the one in dlseg"
 
 
 def test_a_change_of_shown_code_would_be_noticed():

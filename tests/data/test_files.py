@@ -29,6 +29,18 @@ def refusal(call, path) -> str:
 # Colours
 
 
+# The first 21 colours of Pascal VOC and its void colour, as its own tools write them.
+VOC_COLOURS = """0 0 0, 128 0 0, 0 128 0, 128 128 0, 0 0 128, 128 0 128, 0 128 128, 128 128 128, 64 0 0,
+192 0 0, 64 128 0, 192 128 0, 64 0 128, 192 0 128, 64 128 128, 192 128 128, 0 64 0, 128 64 0,
+0 192 0, 128 192 0, 0 64 128"""
+
+
+def test_voc_palette_is_that_of_its_tools():
+    expected = [[int(value) for value in colour.split()] for colour in VOC_COLOURS.split(",")]
+    assert voc_palette()[:21].tolist() == expected
+    assert voc_palette()[255].tolist() == [224, 224, 192]
+
+
 def test_voc_palette_has_a_colour_for_every_label():
     assert len({tuple(colour) for colour in voc_palette().tolist()}) == 256
 

@@ -2,7 +2,7 @@
 
 from dlseg.arithmetic import effective_kernel as _effective_kernel
 from dlseg.arithmetic import same_padding as _same_padding
-from dlseg.book.exercise import Exercise, Mistake, in_pairs
+from dlseg.book import Exercise, Mistake, in_pairs
 
 effective_kernel = Exercise(
     solution=_effective_kernel,

@@ -1,7 +1,7 @@
 """Exercises of chapter 06."""
 
 from dlseg.arithmetic import plan_stages
-from dlseg.book.exercise import Exercise, in_pairs
+from dlseg.book import Exercise, in_pairs
 
 map_side = Exercise(
     solution=lambda side, output_stride: -(-side // output_stride),

@@ -1,7 +1,7 @@
 """The drawing of backbones: their parts, how large each map is, and which rates they have."""
 
 from dlseg.arithmetic import StagePlan
-from dlseg.book.picture import Picture
+from dlseg.book import Picture
 from support.stages import BACKBONE, PARTS, RATE, Box, network_picture, planned_parts
 
 

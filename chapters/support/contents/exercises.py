@@ -1,6 +1,6 @@
 """The exercise of the contents page, on which readers try the mechanism."""
 
-from dlseg.book.exercise import Exercise, Mistake
+from dlseg.book import Exercise, Mistake
 
 number_of_taps = Exercise(
     solution=9,

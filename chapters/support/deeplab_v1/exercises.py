@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dlseg.book.exercise import Exercise, in_pairs
+from dlseg.book import Exercise, in_pairs
 
 
 def _numbers(*shape: int) -> np.ndarray:

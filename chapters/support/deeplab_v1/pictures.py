@@ -11,9 +11,18 @@ from torch import nn
 
 from dlseg.arithmetic import Layer, conv_multiply_adds, stack_fields
 from dlseg.backbones import VGG16
-from dlseg.book import svg
-from dlseg.book.picture import Picture, from_figure, from_svg
-from dlseg.book.style import BLUE, FAINT, INK, ORANGE, SKY, new_figure
+from dlseg.book import (
+    BLUE,
+    FAINT,
+    INK,
+    ORANGE,
+    SKY,
+    Picture,
+    from_figure,
+    from_svg,
+    new_figure,
+    svg,
+)
 from dlseg.models import VARIANTS, DeepLabV1
 from support.maps import BROKEN, REPAIRED, STILL, changes, key
 from support.stages import BACKBONE, FILLS, HEAD, IMAGE, RATE, Box, network_picture

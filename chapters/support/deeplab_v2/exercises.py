@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from dlseg.book.exercise import Exercise, in_pairs
+from dlseg.book import Exercise, in_pairs
 
 
 def _on(radius, rate, corner):

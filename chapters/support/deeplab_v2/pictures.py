@@ -9,9 +9,7 @@ from matplotlib import cbook
 from PIL import Image
 
 from dlseg.arithmetic import valid_tap_fractions
-from dlseg.book import svg
-from dlseg.book.picture import Picture, from_svg
-from dlseg.book.style import BLUE, GREEN, INK, PAPER, PURPLE, RED
+from dlseg.book import BLUE, GREEN, INK, PAPER, PURPLE, RED, Picture, from_svg, svg
 from support.maps import panel
 from support.stages import BACKBONE, HEAD, IMAGE, PARTS, RATE, Box, Branches, network_picture
 

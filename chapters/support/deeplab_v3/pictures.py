@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from itertools import product
 
 from dlseg.arithmetic import valid_tap_fractions
-from dlseg.book import svg
-from dlseg.book.picture import Picture, from_svg
-from dlseg.book.style import BLUE, FAINT, GREEN, INK, ORANGE, RED, SKY
+from dlseg.book import BLUE, FAINT, GREEN, INK, ORANGE, RED, SKY, Picture, from_svg, svg
 from dlseg.models import cascade_plans, scaled_rates
 from support.stages import (
     BACKBONE,

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dlseg.book.exercise import Exercise, in_pairs
+from dlseg.book import Exercise, in_pairs
 from dlseg.layers import upsample
 from support.deeplab_v3plus.pictures import placed
 

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dlseg.book import svg
-from dlseg.book.picture import Picture, from_svg
-from dlseg.book.style import INK, SKY
+from dlseg.book import INK, SKY, Picture, from_svg, svg
 from support.maps import key
 from support.stages import BACKBONE, HEAD, IMAGE, RATE, Box, network_picture
 

@@ -4,7 +4,7 @@ from math import exp, log
 
 import numpy as np
 
-from dlseg.book.exercise import Exercise, in_pairs
+from dlseg.book import Exercise, in_pairs
 
 
 def _bell(*ratios):

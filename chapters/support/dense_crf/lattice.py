@@ -5,9 +5,7 @@ from math import exp
 import numpy as np
 import torch
 
-from dlseg.book import svg
-from dlseg.book.picture import Picture, from_svg
-from dlseg.book.style import BLUE, ORANGE, RED, SKY
+from dlseg.book import BLUE, ORANGE, RED, SKY, Picture, from_svg, svg
 from dlseg.crf import elevate, simplex
 
 STEPS = ("pixels", "splat", "blur 1", "blur 2", "blur 3", "slice")

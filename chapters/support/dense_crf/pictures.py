@@ -4,9 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dlseg.book import svg
-from dlseg.book.picture import Picture, from_svg
-from dlseg.book.style import BLUE, FAINT, GREEN, INK, ORANGE, PAPER, RED
+from dlseg.book import BLUE, FAINT, GREEN, INK, ORANGE, PAPER, RED, Picture, from_svg, svg
 from support.maps import BROKEN, REPAIRED, STILL, changes, grey, key, panel, rgb
 
 LABEL_COLOURS = (None, ORANGE, BLUE, GREEN)  # label 0 is left untinted

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 from dlseg.arithmetic import conv_multiply_adds, separable_multiply_adds
-from dlseg.book.exercise import Exercise, in_pairs
+from dlseg.book import Exercise, in_pairs
 
 
 def _side(size, stride):

@@ -15,9 +15,7 @@ from dlseg.arithmetic import (
     separable_parameters,
     taps,
 )
-from dlseg.book import svg
-from dlseg.book.picture import Picture, from_svg
-from dlseg.book.style import BLUE, FAINT, GREEN, INK, ORANGE, PAPER, RED, SKY
+from dlseg.book import BLUE, FAINT, GREEN, INK, ORANGE, PAPER, RED, SKY, Picture, from_svg, svg
 from support.maps import key
 
 MAP = 65  # side of the map that costs are drawn for, in pixels

@@ -5,7 +5,7 @@ from math import gcd
 
 from dlseg.arithmetic import hdc_distances
 from dlseg.arithmetic import holes as _holes
-from dlseg.book.exercise import Exercise, in_pairs
+from dlseg.book import Exercise, in_pairs
 
 
 def _untouched(touched):

@@ -6,9 +6,7 @@ from math import gcd
 import numpy as np
 
 from dlseg.arithmetic import coverage, hdc_distances
-from dlseg.book import svg
-from dlseg.book.picture import Picture, from_svg
-from dlseg.book.style import BLUE, INK, PAPER, RED, SKY
+from dlseg.book import BLUE, INK, PAPER, RED, SKY, Picture, from_svg, svg
 from support.maps import coloured
 
 SIDE = 258  # of the square, in pixels of the drawing

@@ -6,9 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dlseg.arithmetic import resnet
-from dlseg.book import svg
-from dlseg.book.picture import Picture, from_svg
-from dlseg.book.style import BLUE, FAINT, INK, ORANGE, RED, SKY
+from dlseg.book import BLUE, FAINT, INK, ORANGE, RED, SKY, Picture, from_svg, svg
 from dlseg.data import PALETTE
 from support.maps import panels, right_and_wrong
 

@@ -4,7 +4,7 @@ from statistics import mean, median
 
 import numpy as np
 
-from dlseg.book.exercise import Exercise, in_pairs
+from dlseg.book import Exercise, in_pairs
 from support.real_time_and_deployment.pictures import NEWEST, schedule
 
 

@@ -7,10 +7,18 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from dlseg.book import svg
-from dlseg.book.manifest import find_root
-from dlseg.book.picture import Picture, from_figure, from_svg
-from dlseg.book.style import BLUE, FAINT, ORANGE, SKY, new_figure
+from dlseg.book import (
+    BLUE,
+    FAINT,
+    ORANGE,
+    SKY,
+    Picture,
+    find_root,
+    from_figure,
+    from_svg,
+    new_figure,
+    svg,
+)
 from support.maps import coloured, panels
 from support.results import Results
 

@@ -3,7 +3,7 @@
 from math import sqrt
 
 from dlseg.arithmetic import Layer, field_closed_form
-from dlseg.book.exercise import Exercise, in_pairs
+from dlseg.book import Exercise, in_pairs
 
 
 def _field(layers):

@@ -14,9 +14,7 @@ from dlseg.arithmetic import (
     stack_fields,
     valid_tap_fractions,
 )
-from dlseg.book import svg
-from dlseg.book.picture import Picture, from_svg
-from dlseg.book.style import BLUE, FAINT, INK, ORANGE, PAPER, RED, SKY
+from dlseg.book import BLUE, FAINT, INK, ORANGE, PAPER, RED, SKY, Picture, from_svg, svg
 from support.maps import coloured, grey, hexadecimal, panel
 from support.photographs import photograph
 from support.taps import cone

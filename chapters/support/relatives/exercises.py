@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dlseg.book.exercise import Exercise, in_pairs
+from dlseg.book import Exercise, in_pairs
 
 # U-Net, PSPNet, DeepLab v2 on three sizes, context module, SegNet, cascade of v3, ASPP, RefineNet.
 ways = Exercise(

@@ -4,10 +4,22 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dlseg.arithmetic import Layer, stack_fields, vgg16
-from dlseg.book import svg
-from dlseg.book.picture import Picture, from_figure, from_svg
-from dlseg.book.style import BLUE, FAINT, GREEN, INK, ORANGE, PAPER, RED, SKY, new_figure
-from dlseg.models.relatives.context import RATES as CONTEXT_RATES
+from dlseg.book import (
+    BLUE,
+    FAINT,
+    GREEN,
+    INK,
+    ORANGE,
+    PAPER,
+    RED,
+    SKY,
+    Picture,
+    from_figure,
+    from_svg,
+    new_figure,
+    svg,
+)
+from dlseg.models.relatives import RATES as CONTEXT_RATES
 
 SIDE = 321  # of the image, pixels
 SCALES = (1, 0.5, 0.25)  # of the image pyramid

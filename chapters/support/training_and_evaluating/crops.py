@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 
-from dlseg.book import svg
-from dlseg.book.picture import Picture, from_svg
-from dlseg.book.style import FAINT, INK, RED, SKY
+from dlseg.book import FAINT, INK, RED, SKY, Picture, from_svg, svg
 
 PICTURES = {"VOC, 500 x 375": (375, 500), "Cityscapes, 2048 x 1024": (1024, 2048)}
 RATES, STRIDE = (6, 12, 18), 16  # v3's, in training

@@ -4,7 +4,7 @@ from statistics import median
 
 import numpy as np
 
-from dlseg.book.exercise import Exercise, in_pairs
+from dlseg.book import Exercise, in_pairs
 
 
 def _places(batch_size, crop_size, output_stride, loss):

@@ -4,8 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from dlseg.book.picture import Picture, from_figure
-from dlseg.book.style import BLUE, GREEN, ORANGE, RED, new_figure
+from dlseg.book import BLUE, GREEN, ORANGE, RED, Picture, from_figure, new_figure
 from dlseg.training import Recipe
 from support.tables import paper_table
 

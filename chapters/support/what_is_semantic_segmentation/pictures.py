@@ -4,9 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dlseg.book import svg
-from dlseg.book.picture import Picture, from_svg
-from dlseg.book.style import INK, PAPER
+from dlseg.book import INK, PAPER, Picture, from_svg, svg
 from support.maps import hexadecimal, key
 from support.stages import BACKBONE, HEAD, IMAGE, Box, network_picture
 

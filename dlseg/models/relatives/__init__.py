@@ -9,14 +9,14 @@ from dlseg import lazy_face
 __getattr__, __dir__, __all__ = lazy_face(
     __name__,
     {
-        "context": "ContextModule DilatedNet",
+        "context": "RATES ContextModule DilatedNet",
         "crfrnn": "CRFasRNN",
         "fcn": "SkipFCN crop_offsets",
         "image_pyramid": "ImagePyramid",
         "lrr": "LRR laplacian_pyramid reconstruct uncertainty",
-        "parsenet": "L2Norm ParseNet",
-        "pspnet": "PSPNet PyramidPooling auxiliary_loss",
-        "refinenet": "ChainedResidualPooling RefineNet ResidualConvUnit",
+        "parsenet": "SCALE L2Norm ParseNet",
+        "pspnet": "AUX_WEIGHT BINS PSPNet PyramidPooling auxiliary_loss pooling_level",
+        "refinenet": "ChainedResidualPooling RefineNet ResidualConvUnit conv3x3",
         "segnet": "SegNet",
         "unet": "UNet",
     },

@@ -7,8 +7,7 @@ image segmentation".
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.backbones import VGG16, make_backbone
-from dlseg.backbones.vgg import STAGES
+from dlseg.backbones import VGG16, VGG_STAGES, make_backbone
 from dlseg.checks import check_image, check_integer
 
 
@@ -71,8 +70,8 @@ def _way_up(backbone: VGG16, num_classes: int) -> nn.ModuleList:
     """The convolutions of VGG-16 in reverse, a stage for each pool; the last makes the classes."""
     widths, stages = backbone.stage_channels, nn.ModuleList()
     batch_norm = any(isinstance(layer, nn.BatchNorm2d) for layer in backbone.features)
-    for number in reversed(range(len(STAGES))):
-        count, channels = STAGES[number][1], widths[number]
+    for number in reversed(range(len(VGG_STAGES))):
+        count, channels = VGG_STAGES[number][1], widths[number]
         ends = [channels] * (count - 1) + [widths[number - 1] if number else num_classes]
         layers = nn.Sequential()
         for end in ends:
