@@ -98,3 +98,19 @@ def check_backbone(width: float, weights: str | None, num_classes: int | None) -
         )
     if num_classes is not None:
         check_integer("num_classes", num_classes, 1)
+
+
+def check_batch(x, norm) -> None:
+    """ValueError where the layer `norm` would have to normalise single values, x being one image.
+
+    norm: batch norm behind a mean over the whole map; SyncBatchNorm sees other processes' images.
+    """
+    if x.shape[0] == 1 and norm.training and type(norm).__name__ == "BatchNorm2d":
+        raise ValueError(
+            "image pooling leaves one value per channel of a batch of 1 image, and batch norm "
+            "cannot normalise a single value in training. Give at least 2 images per device "
+            "(drop_last=True drops a short last batch); or call model.eval() to predict; or "
+            "freeze batch norm, with Recipe(freeze_batch_norm=True); or turn it into "
+            "nn.SyncBatchNorm where several processes train together; or build the network "
+            "with image_pooling=False"
+        )

@@ -92,7 +92,8 @@ class MobileNetV2(nn.Module):
     output_stride (os): 32, 16 or 8; strides beyond it become rates and the weights stay the same.
     width: factor on all channels. weights: None, or "imagenet" (width 1 only).
     divisor: channels are rounded to its multiples. 8 is torchvision's; DeepLab's authors have 8 at
-    width 1 and 1 at any other, so that their half network has 12 channels at stride 4.
+    width 1 and 1 at any other, so that their half network has 12 channels at stride 4. (Inside a
+    block they round to 8 again, which at width 0.5 changes nothing.)
     first_unit: "previous" keeps the old rate in a block whose stride was removed, which keeps the
     function exactly; "whole" does not.
     num_classes: adds the 1x1 convolution to 1280 channels and the classifier, for `classify`.

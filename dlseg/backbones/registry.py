@@ -44,23 +44,34 @@ def make_backbone(
     width: float = 1.0,
     weights: str | None = None,
     changes: Mapping[str, dict] | None = None,
+    needs: type[nn.Module] = nn.Module,
+    stride: int = 16,
+    only: bool = False,
 ) -> nn.Module:
     """The backbone of that name, or `backbone` itself where it is a module.
 
-    output_stride, 16 where it is None, width, weights: of the one with a name. changes: for each
-    kind, options other than its row's.
-    Raises ValueError for an unknown name, a module with any of these three, and as the class does.
+    output_stride, `stride` where it is None, width, weights: of the one with a name. changes: for
+    each kind, options other than its row's. needs: the class that it must have; only: whether its
+    output stride must be `stride`.
+    Raises ValueError for an unknown name, a module with any of these three, a backbone that is not
+    what is needed, and as the class does.
     """
-    if not isinstance(backbone, str):
-        if (output_stride, width, weights) != (None, 1.0, None):
+    if isinstance(backbone, str):
+        if backbone not in BACKBONES:
             raise ValueError(
-                "output_stride, width and weights are those of a backbone given by name; give them "
-                f"to the {type(backbone).__name__} itself, or give a name: {', '.join(BACKBONES)}"
+                f"no backbone is called {backbone!r}; there are {', '.join(BACKBONES)}"
             )
-        return backbone
-    if backbone not in BACKBONES:
-        raise ValueError(f"no backbone is called {backbone!r}; there are {', '.join(BACKBONES)}")
-    row = BACKBONES[backbone]
-    options = row.options | (changes or {}).get(row.kind, {})
-    stride = 16 if output_stride is None else output_stride
-    return row.make(stride, width=width, weights=weights, **options)
+        row, output_stride = BACKBONES[backbone], output_stride or stride
+        options = row.options | (changes or {}).get(row.kind, {})
+        backbone = row.make(output_stride, width=width, weights=weights, **options)
+    elif (output_stride, width, weights) != (None, 1.0, None):
+        raise ValueError(
+            "output_stride, width and weights are those of a backbone given by name; give them "
+            f"to the {type(backbone).__name__} itself, or give a name: {', '.join(BACKBONES)}"
+        )
+    if not isinstance(backbone, needs) or (only and backbone.output_stride != stride):
+        raise ValueError(
+            f"this network needs a {needs.__name__}{f' of output_stride={stride}' if only else ''}"
+            f", got {type(backbone).__name__} of output_stride={backbone.output_stride}"
+        )
+    return backbone

@@ -13,7 +13,6 @@ from dlseg.arithmetic import StagePlan
 from dlseg.backbones import ResNet, make_backbone, multi_grid_plans, stage
 from dlseg.checks import check_choice, check_integer
 from dlseg.models.deeplabv3 import initialise_head
-from dlseg.models.tap import check_resnet
 
 
 class DeepLabV3Cascade(nn.Module):
@@ -48,8 +47,7 @@ class DeepLabV3Cascade(nn.Module):
         self.num_classes = check_integer("num_classes", num_classes, 1)
         stride = output_stride and min(output_stride, 32)
         grid = {kind: {"multi_grid": multi_grid} for kind in ("basic", "bottleneck")}
-        self.backbone = make_backbone(backbone, stride, width, weights, grid)
-        check_resnet(self.backbone, "DeepLabV3Cascade")
+        self.backbone = make_backbone(backbone, stride, width, weights, grid, ResNet)
         self.output_stride = output_stride or self.backbone.output_stride
         block4, channels = self.backbone.layer4, self.backbone.channels
         unit = type(block4[0])

@@ -64,10 +64,13 @@ class DeepLabV1(nn.Module):
         msc: str | None = None,
     ):
         super().__init__()
-        _check(output_stride, variant, released, msc)
+        _check(variant, released, msc)
         self.num_classes = check_integer("num_classes", num_classes, 1)
         self.released, self.msc = released, msc
-        self.backbone = _vgg(backbone, width, weights, released)
+        pools = {"vgg": {"pool_size": 3 if released else 2}}
+        given = (backbone, output_stride, width, weights, pools)
+        self.backbone = make_backbone(*given, VGG16, stride=8, only=True)
+        check_choice("pool_size of the VGG16", self.backbone.pool_size, pools["vgg"].values())
         self.output_stride = 8
 
         kernel_size, rate, channels = VARIANTS[variant]
@@ -154,20 +157,7 @@ def _branches(channels: int, stages: Sequence[int]) -> nn.ModuleList:
     )
 
 
-def _vgg(backbone: str | VGG16, width: float, weights: str | None, released: bool) -> VGG16:
-    """The backbone, with the pools of the network; ValueError for another."""
-    pool_size, stride = 3 if released else 2, 8 if isinstance(backbone, str) else None
-    made = make_backbone(backbone, stride, width, weights, {"vgg": {"pool_size": pool_size}})
-    if not isinstance(made, VGG16) or (made.output_stride, made.pool_size) != (8, pool_size):
-        raise ValueError(
-            f"DeepLab v1 with released={released} needs VGG16(8, pool_size={pool_size}), "
-            f'got {backbone if isinstance(backbone, str) else type(made).__name__}; give "vgg16"'
-        )
-    return made
-
-
-def _check(output_stride: int | None, variant: str, released: bool, msc: str | None) -> None:
-    check_choice("output_stride of DeepLab v1", output_stride, (None, 8))
+def _check(variant: str, released: bool, msc: str | None) -> None:
     check_choice("variant", variant, VARIANTS)
     check_choice("msc", msc, (None, "concat", "sum"))
     if msc and not released:

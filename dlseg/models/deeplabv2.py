@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dlseg.arithmetic import round_channels
 from dlseg.backbones import VGG16, make_backbone
-from dlseg.checks import check_choice, check_image, check_integer
+from dlseg.checks import check_image, check_integer
 
 LARGE_FOV = (12,)  # one rate: the baseline of table 3
 ASPP_S = (2, 4, 8, 12)
@@ -57,12 +57,10 @@ class DeepLabV2(nn.Module):
         atrous_rates: Sequence[int] = ASPP_L,
     ):
         super().__init__()
-        check_choice("output_stride of DeepLab v2", output_stride, (None, 8))
         check_integer("number of atrous_rates", len(atrous_rates), 1)
         self.num_classes = check_integer("num_classes", num_classes, 1)
-        stride = 8 if isinstance(backbone, str) else None
-        self.backbone = make_backbone(backbone, stride, width, weights, CAFFE)
-        check_choice("output_stride of the backbone", self.backbone.output_stride, (8,))
+        given = (backbone, output_stride, width, weights, CAFFE)
+        self.backbone = make_backbone(*given, stride=8, only=True)
         self.output_stride = 8
         hidden = round_channels(1024 * width) if isinstance(self.backbone, VGG16) else None
         self.aspp = SumASPP(self.backbone.channels, num_classes, atrous_rates, hidden)

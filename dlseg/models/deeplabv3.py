@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dlseg.arithmetic import round_channels
 from dlseg.backbones import make_backbone
-from dlseg.checks import check_choice, check_integer
+from dlseg.checks import check_batch, check_choice, check_integer
 from dlseg.layers import SeparableConv2d
 
 # Unit rates of the last stage, where it has three units to multiply (section 3.2.1).
@@ -173,16 +173,3 @@ def initialise_head(*modules: nn.Module) -> None:
         elif isinstance(layer, nn.Conv2d):
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)
-
-
-def check_batch(x: Tensor, norm: nn.Module) -> None:
-    """ValueError where `norm` would have to normalise single values, of a batch of one image."""
-    if x.shape[0] == 1 and norm.training and isinstance(norm, nn.BatchNorm2d):
-        raise ValueError(
-            "image pooling leaves one value per channel of a batch of 1 image, and batch norm "
-            "cannot normalise a single value in training. Give at least 2 images per device "
-            "(drop_last=True drops a short last batch); or call model.eval() to predict; or "
-            "freeze batch norm, with Recipe(freeze_batch_norm=True); or turn it into "
-            "nn.SyncBatchNorm where several processes train together; or build the network "
-            "with image_pooling=False"
-        )

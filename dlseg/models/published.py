@@ -42,10 +42,8 @@ def torchvision_deeplabv3(
     check_choice("weights", weights, (None, "imagenet", "coco_voc"))
     if weights == "coco_voc":
         check_choice('backbone with weights="coco_voc"', backbone, ("resnet50", "resnet101"))
-    if isinstance(backbone, str) and output_stride is None:
-        output_stride = 8
     imagenet = weights if weights == "imagenet" else None
-    body = make_backbone(backbone, output_stride, width, imagenet)  # no multi-grid
+    body = make_backbone(backbone, output_stride, width, imagenet, stride=8)  # no multi-grid
     model = DeepLabV3(body, num_classes, channels=round_channels(256 * width))
     aspp, last = model.classifier
     aspp.project[3].p = 0.5

@@ -68,6 +68,10 @@ NETWORKS = {
     for backbone, row in BACKBONES.items()
     if row.kind in family.kinds
 }
+_NAMES = [
+    f"{name}-{{{','.join(b for b, row in BACKBONES.items() if row.kind in family.kinds)}}}"
+    for name, family in FAMILIES.items()
+]
 
 
 def describe(network: str, num_classes: int, output_stride: int = 8, width: float = 1.0) -> dict:
@@ -91,8 +95,13 @@ def build_model(description: dict, weights: str | None = None) -> nn.Module:
     """
     name = description["network"]
     if name not in NETWORKS:
-        raise ValueError(f"no network is called {name!r}; there are {', '.join(NETWORKS)}")
+        raise ValueError(f"no network is called {name!r}; there are {', '.join(_NAMES)}")
     family, backbone = NETWORKS[name]
+    if description["output_stride"] not in family.output_strides:
+        raise ValueError(
+            f"output_stride must be {' or '.join(map(str, family.output_strides))} with {name}, "
+            f"got {description['output_stride']!r}"
+        )
     return family.make(
         backbone,
         description["num_classes"],

@@ -21,14 +21,6 @@ def tapped(stage: nn.Module) -> Iterator[list[Tensor]]:
         handle.remove()
 
 
-def check_resnet(backbone: nn.Module, who: str) -> None:
-    """ValueError unless `backbone` is a ResNet; who: what needs the maps of its stages."""
-    if not isinstance(backbone, ResNet):
-        raise ValueError(
-            f"{who} needs the maps inside a ResNet, got {type(backbone).__name__}; give a ResNet"
-        )
-
-
 def small_head(in_channels: int, channels: int, num_classes: int) -> nn.Sequential:
     """3x3 convolution to `channels`, BN, ReLU, dropout of 0.1 and a 1x1 to the classes."""
     last = nn.Conv2d(channels, num_classes, 1)
@@ -42,7 +34,8 @@ def auxiliary_head(backbone: nn.Module, num_classes: int) -> nn.Sequential:
 
     Raises ValueError for another backbone. Source: PSPNet, section 4; torchvision.
     """
-    check_resnet(backbone, "an auxiliary head")
+    if not isinstance(backbone, ResNet):
+        raise ValueError(f"an auxiliary head needs a ResNet, got {type(backbone).__name__}")
     channels = backbone.layer4[0].conv1.in_channels  # of block3: 1024
     return small_head(channels, channels // 4, num_classes)
 

@@ -166,7 +166,10 @@ def test_bad_input_says_what_to_do(name):
         (lambda: on_meta(name, width=0), "^width must be a number above 0, got 0"),
         (lambda: on_meta(name, width=float("inf")), "^width must be a number above 0, got inf"),
         (lambda: on_meta(name, num_classes=0), "^num_classes must be an integer >= 1, got 0"),
-        (lambda: on_meta(name, weights="coco"), r"^weights must be one of \(None, 'imagenet'\)"),
+        (
+            lambda: on_meta(name, weights="coco"),
+            "^weights must be one of None, imagenet",
+        ),
         (lambda: model(torch.empty(1, 1, 32, 32)), r"\(B, 3, H, W\), got \(1, 1, 32, 32\)"),
         (lambda: model(torch.empty(3, 32, 32)), r"\(B, 3, H, W\), got \(3, 32, 32\)"),
         (lambda: model(torch.empty(1, 3, 0, 32)), r"\(B, 3, H, W\), got \(1, 3, 0, 32\)"),

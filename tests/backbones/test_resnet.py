@@ -229,7 +229,7 @@ def test_multi_grid_of_ones_is_the_paper_s_where_the_stride_is_in_the_last_unit(
         ((512, 769), (128, 193), (32, 49)),
     ],
 )
-@pytest.mark.parametrize("style", PLACES)
+@pytest.mark.parametrize("style", ["torchvision", "slim"])
 def test_sizes(size, low_level, last, style):
     model = on_meta(style=style)
     features = model(torch.empty(1, 3, *size, device="meta"))
@@ -250,10 +250,16 @@ def test_tap_of_the_decoder_lies_before_the_stride():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: on_meta(depth=51), r"depth must be one of \(18, 34, 50, 101\), got 51"),
-        (lambda: on_meta(stem="v1c"), r"stem must be one of \('7x7', 'beta'\), got 'v1c'"),
-        (lambda: on_meta(style="mxnet"), "style must be one of .*'slim'.* got 'mxnet'"),
-        (lambda: on_meta(first_unit="none"), 'first_unit must be "previous" or "whole"'),
+        (lambda: on_meta(depth=51), "depth must be one of 18, 34, 50, 101, got 51"),
+        (lambda: on_meta(stem="v1c"), "stem must be one of 7x7, beta, got 'v1c'"),
+        (
+            lambda: on_meta(style="mxnet"),
+            "style must be one of torchvision, .* got 'mxnet'",
+        ),
+        (
+            lambda: on_meta(first_unit="none"),
+            "first_unit must be one of previous, whole",
+        ),
         (
             lambda: on_meta(style="caffe", first_unit="whole"),
             "needs style=\"torchvision\", got 'caffe'",

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from dlseg.backbones import BACKBONES, ResNet, make_backbone
-from dlseg.commands import jobs
 from dlseg.commands.main import main
+from dlseg.data import registry
 from dlseg.models import (
     FAMILIES,
     NETWORKS,
@@ -170,8 +170,8 @@ def test_published_weights_go_to_the_backbone(network, monkeypatch):
 
 @pytest.mark.parametrize("network", ROWS)
 def test_command_line_trains_one_step(network, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(jobs, "TRAIN_SCENES", 2)
-    monkeypatch.setattr(jobs, "VALIDATION_SCENES", 1)
+    monkeypatch.setattr(registry, "TRAIN_SCENES", 2)
+    monkeypatch.setattr(registry, "VALIDATION_SCENES", 1)
     monkeypatch.setenv("DLSEG_DEVICE", "cpu")  # commands set it
     monkeypatch.chdir(tmp_path)
     words = ["--network", network, "--width", "0.05", "--iterations", "1", "--batch-size", "2"]
@@ -258,7 +258,9 @@ def test_a_name_that_does_not_exist_is_answered_by_all_that_do():
     for name in ("unet", "deeplabv1-resnet18", "deeplabv3-vgg16", "fcn"):
         with pytest.raises(ValueError, match=f"no network is called '{name}'; there are fcn-") as e:
             build_model(describe(name, 3))
-    assert all(name in str(e.value) for name in NETWORKS)
+    families = {name.rpartition("-")[0] for name in NETWORKS}
+    assert all(f"{name}-{{" in str(e.value) for name in families)
+    assert "deeplabv1-{vgg16,vgg16_bn}" in str(e.value)
 
 
 def test_weights_of_another_network_are_refused(tmp_path):

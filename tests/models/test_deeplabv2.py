@@ -216,8 +216,14 @@ def test_resizing_rounds_and_never_loses_the_image():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: on_meta(output_stride=16), "output_stride of DeepLab v2 must be one of .* got 16"),
-        (lambda: on_meta(ResNet(16, depth=18)), r"of the backbone must be one of \(8,\), got 16"),
+        (
+            lambda: on_meta(output_stride=16),
+            "needs a Module of output_stride=8, got ResNet of output_stride=16",
+        ),
+        (
+            lambda: on_meta(ResNet(16, depth=18)),
+            "needs a Module of output_stride=8, got ResNet of output_stride=16",
+        ),
         (lambda: on_meta(atrous_rates=()), "number of atrous_rates must be an integer >= 1, got 0"),
         (lambda: on_meta(atrous_rates=(6, 0)), "rate of atrous_rates must be an integer >= 1"),
         (lambda: SumASPP(8, 2, (1,), 0), "hidden must be an integer >= 1, got 0"),

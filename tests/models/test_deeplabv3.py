@@ -337,16 +337,19 @@ def test_block4_alone_is_the_plain_head():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: narrow(convolution="dense"), "convolution must be one of .*'plain'.* got 'dense'"),
+        (
+            lambda: narrow(convolution="dense"),
+            "convolution must be one of plain, separable, got 'dense'",
+        ),
         (lambda: narrow(atrous_rates=(6, 0)), "rate of atrous_rates must be an integer >= 1, got"),
         (lambda: narrow(channels=0), "channels must be an integer >= 1, got 0"),
         (lambda: ASPP(4, (0,)), "rate must be an integer >= 1, got 0"),
-        (lambda: DeepLabV3Cascade("vgg16", width=0.1), "needs the maps inside a ResNet, got VGG16"),
+        (lambda: DeepLabV3Cascade("vgg16", width=0.1), "needs a ResNet, got VGG16"),
         (lambda: narrow().eval()(torch.zeros(3, 8, 8)), r"image \(B, 3, H, W\), got \(3, 8, 8\)"),
-        (lambda: cascade_plans(8, 16), "blocks must be 4 to 7, got 8"),
+        (lambda: cascade_plans(8, 16), "blocks must be an integer <= 7, got 8"),
         (lambda: cascade_plans(3, 16), "blocks must be an integer >= 4, got 3"),
-        (lambda: cascade_plans(5, 128), r"one of \[8, 16, 32, 64\] with blocks=5, got 128"),
-        (lambda: cascade_plans(7, 4), r"one of \[8, 16, 32, 64, 128, 256\] with blocks=7, got 4"),
+        (lambda: cascade_plans(5, 128), "must be one of 8, 16, 32, 64, got 128"),
+        (lambda: cascade_plans(7, 4), "must be one of 8, 16, 32, 64, 128, 256, got 4"),
         (lambda: narrow_cascade(multi_grid=(1, 2, 1)), "a unit rate for each of the 2 units"),
     ],
 )

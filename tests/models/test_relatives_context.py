@@ -248,7 +248,10 @@ def test_front_end_has_no_late_pools():
     """380 pixels; DeepLab's 7x7 at rate 4, which keeps the pools, sees 404."""
     front = without_weights(DilatedNet, "vgg16", context=None)
     assert receptive_field(ScoreMap(front), 64).size == 380
-    assert receptive_field(ScoreMap(without_weights(DeepLabV1, 21, "7x7")), 64).size == 404
+    assert (
+        receptive_field(ScoreMap(without_weights(DeepLabV1, "vgg16", variant="7x7")), 64).size
+        == 404
+    )
     report = receptive_field(ScoreMap(without_weights(DilatedNet, "vgg16")), 64)
     assert (report.size, report.stride, report.start) == (380 + 66 * 8, 8, 3.5)
     assert sum(isinstance(m, nn.MaxPool2d) for m in front.modules()) == 3

@@ -186,7 +186,7 @@ def test_sides_that_fit():
 
 @pytest.mark.parametrize("side", [188, 204, 396, 572])
 def test_valid_sizes(side):
-    model = without_weights(UNet, width=0.1)
+    model = without_weights(UNet, 2, width=0.1)
     scores = model.scores(torch.empty(1, 3, side, 188, device="meta"))
     assert scores.shape == (1, 2, side - 184, 4)
 
@@ -209,7 +209,7 @@ def test_other_sizes_say_what_fits(valid, side, message):
 @pytest.mark.parametrize("valid", [True, False])
 @pytest.mark.parametrize("size", [(1, 1), (4, 17), (97, 64)])
 def test_any_image_gets_logits(valid, size):
-    model = without_weights(UNet, valid=valid, width=0.1)
+    model = without_weights(UNet, 2, valid=valid, width=0.1)
     assert model(torch.empty(1, 3, *size, device="meta")).shape == (1, 2, *size)
 
 

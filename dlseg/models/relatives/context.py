@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlseg.arithmetic import round_channels
-from dlseg.backbones import VGG16
+from dlseg.backbones import VGG16, make_backbone
 from dlseg.checks import check_choice, check_image, check_integer
-from dlseg.models.relatives.vgg_maps import enlarged, pad_to_multiple, vgg_backbone
+from dlseg.models.relatives.vgg_maps import enlarged, pad_to_multiple
 
 RATES = (1, 1, 2, 4, 8, 16, 1)  # of the 3x3 layers; a 1x1 follows
 CHANNELS = {  # of each layer, as multiples of the number of classes
@@ -99,7 +99,8 @@ class DilatedNet(nn.Module):
         super().__init__()
         self.num_classes = check_integer("num_classes", num_classes, 1)
         self.output_stride = 8
-        self.backbone = vgg_backbone(backbone, 8, width, weights)
+        given = (backbone, None, width, weights, None)
+        self.backbone = make_backbone(*given, VGG16, stride=8, only=True)
         _remove_late_pools(self.backbone)
         hidden = round_channels(4096 * width)
         self.fc6 = nn.Conv2d(self.backbone.channels, hidden, 7, padding=12, dilation=4)

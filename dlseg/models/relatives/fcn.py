@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlseg.arithmetic import round_channels
-from dlseg.backbones import VGG16
+from dlseg.backbones import VGG16, make_backbone
 from dlseg.checks import check_choice, check_image, check_integer
-from dlseg.models.relatives.vgg_maps import enlarged, pad_to_multiple, pooled_maps, vgg_backbone
+from dlseg.models.relatives.vgg_maps import enlarged, pad_to_multiple, pooled_maps
 
 OUTPUT_STRIDES = (32, 16, 8)
 
@@ -62,7 +62,8 @@ class SkipFCN(nn.Module):
         check_stride(output_stride)
         self.num_classes = check_integer("num_classes", num_classes, 1)
         self.output_stride = output_stride
-        self.backbone = vgg_backbone(backbone, 32, width, weights)
+        given = (backbone, None, width, weights, None)
+        self.backbone = make_backbone(*given, VGG16, stride=32, only=True)
 
         hidden = round_channels(4096 * width)
         self.fc6 = nn.Conv2d(self.backbone.channels, hidden, 7, padding=3)
@@ -70,9 +71,9 @@ class SkipFCN(nn.Module):
         self.dropout = nn.Dropout(0.5)
         self.classifier = nn.Conv2d(hidden, num_classes, 1)
 
-        given = self.backbone.stage_channels[3:1:-1]  # of pool4 and pool3
+        pools = self.backbone.stage_channels[3:1:-1]  # of pool4 and pool3
         count = OUTPUT_STRIDES.index(output_stride)
-        self.skips = nn.ModuleList(nn.Conv2d(c, num_classes, 1) for c in given[:count])
+        self.skips = nn.ModuleList(nn.Conv2d(c, num_classes, 1) for c in pools[:count])
         self.doublings = nn.ModuleList(Doubling(num_classes) for _ in range(count))
         self._initialise()
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.backbones import VGG16
+from dlseg.backbones import VGG16, make_backbone
 from dlseg.checks import check_image, check_integer
 from dlseg.layers import upsample
-from dlseg.models.relatives.vgg_maps import enlarged, pad_to_multiple, pooled_maps, vgg_backbone
+from dlseg.models.relatives.vgg_maps import enlarged, pad_to_multiple, pooled_maps
 
 
 def laplacian_pyramid(x: Tensor, levels: int) -> list[Tensor]:
@@ -86,9 +86,10 @@ class LRR(nn.Module):
         super().__init__()
         self.num_classes = check_integer("num_classes", num_classes, 1)
         self.window, self.output_stride = window, 8
-        self.backbone = vgg_backbone(backbone, 32, width, weights)
-        given = self.backbone.stage_channels[:1:-1]  # of pool5, pool4 and pool3
-        self.predictions = nn.ModuleList(nn.Conv2d(c, num_classes, 3, padding=1) for c in given)
+        given = (backbone, None, width, weights, None)
+        self.backbone = make_backbone(*given, VGG16, stride=32, only=True)
+        pools = self.backbone.stage_channels[:1:-1]  # of pool5, pool4 and pool3
+        self.predictions = nn.ModuleList(nn.Conv2d(c, num_classes, 3, padding=1) for c in pools)
         for conv in self.predictions:
             nn.init.normal_(conv.weight, std=0.01)
             nn.init.zeros_(conv.bias)

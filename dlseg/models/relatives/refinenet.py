@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dlseg.backbones import ResNet, make_backbone
 from dlseg.checks import check_integer
 from dlseg.layers import upsample
-from dlseg.models.tap import check_resnet, tapped
+from dlseg.models.tap import tapped
 
 
 def conv3x3(in_channels: int, channels: int) -> nn.Conv2d:
@@ -114,14 +114,13 @@ class RefineNet(nn.Module):
         channels: int = 256,
     ):
         super().__init__()
-        if isinstance(backbone, str) and output_stride is None:
-            output_stride = 32
-        backbone = make_backbone(backbone, output_stride, width, weights)
-        check_resnet(backbone, "RefineNet")
+        given = (backbone, output_stride, width, weights, None)
+        self.backbone = backbone = make_backbone(*given, ResNet, stride=32)
         self.num_classes = check_integer("num_classes", num_classes, 1)
-        self.backbone, self.output_stride = backbone, 4
+        self.output_stride = 4
         deep = 2 * check_integer("channels", channels, 1)
-        given = [*(stage[0].conv1.in_channels for stage in _later(backbone)), backbone.channels]
+        later = (backbone.layer2, backbone.layer3, backbone.layer4)  # read strides 4, 8 and 16
+        given = [*(stage[0].conv1.in_channels for stage in later), backbone.channels]
         widths = [channels, channels, channels, deep]  # of the maps at strides 4, 8, 16, 32
         self.reduce = nn.ModuleList(conv3x3(*pair) for pair in zip(given, widths, strict=True))
         self.deepest = RefineBlock([deep], deep)
@@ -153,8 +152,3 @@ class RefineNet(nn.Module):
                     nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
                     nn.init.zeros_(conv.bias)
         nn.init.normal_(self.classifier.weight, std=0.01)
-
-
-def _later(backbone: ResNet) -> tuple[nn.Sequential, ...]:
-    """The stages whose first unit reads the maps at strides 4, 8 and 16."""
-    return backbone.layer2, backbone.layer3, backbone.layer4

@@ -7,9 +7,8 @@ image segmentation".
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.backbones import VGG16, VGG_STAGES
+from dlseg.backbones import VGG16, VGG_STAGES, make_backbone
 from dlseg.checks import check_image, check_integer
-from dlseg.models.relatives.vgg_maps import vgg_backbone
 
 
 class SegNet(nn.Module):
@@ -36,7 +35,8 @@ class SegNet(nn.Module):
         super().__init__()
         self.num_classes = check_integer("num_classes", num_classes, 1)
         self.output_stride = 1
-        self.backbone = vgg_backbone(backbone, 32, width, weights)
+        given = (backbone, None, width, weights, None)
+        self.backbone = make_backbone(*given, VGG16, stride=32, only=True)
         self.stages = _way_up(self.backbone, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:

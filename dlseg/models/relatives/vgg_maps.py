@@ -5,19 +5,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.backbones import VGG16, make_backbone
-
-
-def vgg_backbone(backbone: str | VGG16, stride: int, width: float, weights: str | None) -> VGG16:
-    """VGG-16 of that output stride, by name or as it is; ValueError for another backbone."""
-    named = isinstance(backbone, str)
-    made = make_backbone(backbone, stride if named else None, width, weights)
-    if not isinstance(made, VGG16) or made.output_stride != stride:
-        raise ValueError(
-            f"this network needs VGG16({stride}), got "
-            f'{backbone if named else type(made).__name__}; give "vgg16" or "vgg16_bn"'
-        )
-    return made
+from dlseg.backbones import VGG16
 
 
 def pooled_maps(backbone: VGG16, x: Tensor) -> list[Tensor]:
