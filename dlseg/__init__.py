@@ -30,7 +30,7 @@ __getattr__, __dir__, __all__ = lazy_face(
     __name__,
     {
         "arithmetic": "Layer stack_fields",
-        "backbones": "MobileNetV2 ResNet VGG16 Xception",
+        "backbones": "MobileNetV2 MobileNetV3 ResNet VGG16 Xception",
         "crf": "DenseCRF dense_crf",
         "data": "VOC Cityscapes Scenes to_tensors",
         "device": "get_device setup",

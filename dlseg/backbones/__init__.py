@@ -1,4 +1,4 @@
-"""Backbones: VGG-16, ResNet, MobileNetV2 and Xception with an honest output stride.
+"""Backbones: VGG-16, ResNet, MobileNetV2, V3 and Xception with an honest output stride.
 
 Each is called `Name(output_stride, *, width, weights, ...)`, takes an image (B, 3, H, W) and
 returns `Features`; the names in its state dict are those of the published weights.
@@ -6,6 +6,7 @@ returns `Features`; the names in its state dict are those of the published weigh
 
 from dlseg.backbones.features import Features, LastMap
 from dlseg.backbones.mobilenetv2 import InvertedResidual, MobileNetV2, conv_bn_relu6
+from dlseg.backbones.mobilenetv3 import MobileNetV3
 from dlseg.backbones.registry import BACKBONES, Backbone, make_backbone
 from dlseg.backbones.resnet import BasicUnit, Bottleneck, ResNet, multi_grid_plans, stage
 from dlseg.backbones.vgg import STAGES as VGG_STAGES

@@ -123,6 +123,18 @@ def test_names_and_shapes_are_those_of_the_published_file(name):
 
 
 @published
+def test_scores_are_those_of_torchvision(name):
+    """At output stride 32, the same weights and statistics."""
+    torch.manual_seed(0)
+    peer = getattr(load_torchvision().models, BACKBONES[name].published)(weights=None)
+    randomise(peer, 64)
+    ours = on_meta(name, 32, num_classes=1000)
+    ours.load_state_dict(peer.state_dict(), assign=True)
+    with torch.no_grad():
+        assert distance(ours.classify(image(65, 97)), peer(image(65, 97))) <= 1e-5
+
+
+@published
 def test_published_weights_load_with_and_without_classifier(name, monkeypatch):
     with torch.device("meta"):
         state = on_meta(name, num_classes=1000).state_dict()

@@ -21,7 +21,7 @@ PARAMETERS = {  # with the classifier of 1000 classes, and without
     101: (44_549_160, 42_500_160),
 }
 DILATED = {32: (False, False, False), 16: (False, False, True), 8: (False, True, True)}
-OFFERED = [(18, 32), (34, 32), *((depth, stride) for depth in (50, 101) for stride in DILATED)]
+OFFERED = [(18, 32), *((depth, stride) for depth in (50, 101) for stride in (16, 8))]
 
 
 def rates_of(stage):
