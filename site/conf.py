@@ -38,8 +38,7 @@ html_show_sourcelink = False
 html_use_index = False
 html_show_copyright = False
 html_context = {"authors": author}
-if book.sphinx.get("download-notebooks"):
-    html_extra_path = [str(chapter.path) for chapter in book.notebooks]
+html_extra_path = [str(book.root / "build/site/extra")]  # notebooks and chapters to download
 
 
 def _add_links(app, pagename, templatename, context, doctree):

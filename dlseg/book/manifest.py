@@ -43,6 +43,11 @@ class Chapter:
         return self.path.stem if self.path else ""
 
     @property
+    def slug(self) -> str:
+        """The name of the chapter's folder in chapters/support: the file's without its number."""
+        return self.name.partition("-")[2].replace("-", "_")
+
+    @property
     def is_notebook(self) -> bool:
         return self.path is not None and self.path.suffix == ".ipynb"
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import nbformat
 
@@ -16,6 +17,7 @@ from dlseg.book.manifest import Book, Chapter, chapter_table
 from dlseg.book.picture import PNG, Picture
 from dlseg.book.raster import DENSITY
 
+DATE = (2026, 1, 1, 0, 0, 0)
 PICTURE = "atrous.svg"
 ALT = (
     "Animation: nine taps, two pixels apart, move over a grid of 9 by 9 pixels; "
@@ -37,12 +39,13 @@ def heading_anchor(title: str) -> str:
 def page_links(book: Book, chapter: Chapter) -> dict[str, str]:
     """Where a chapter's page lets its notebook be downloaded and edited.
 
-    Returns: download_url and edit_url; a link that book.toml does not ask for is empty.
+    Returns: download_url, archive_url and edit_url; empty where book.toml does not ask for it.
     """
     template = book.sphinx.get("edit-url-template", "")
     path = chapter.path.relative_to(book.root).as_posix()
     return {
         "download_url": chapter.path.name if book.sphinx.get("download-notebooks") else "",
+        "archive_url": f"{chapter.name}.zip" if book.sphinx.get("download-notebooks") else "",
         "edit_url": template.replace("{path}", path),
     }
 
@@ -99,6 +102,26 @@ def picture_html(picture: Shown, folder: Path) -> str:
     return Picture(picture.png, PNG, picture.about["alt"], DENSITY).html()
 
 
+def write_archive(book: Book, chapter: Chapter, folder: Path) -> None:
+    """A zip in `folder` of all that a chapter needs where dlseg is installed.
+
+    It holds the notebook with its frames, its folder of chapters/support and what chapters share
+    there, the results and tables that it reads, and book.toml, by which they are found.
+    """
+    source = chapter.path.parent
+    support = source / "support"
+    files = [book.root / "book.toml", chapter.path, *support.glob("*.py")]
+    files += (support / chapter.slug).glob("*.py")
+    files += (source / FRAMES_FOLDER).glob(f"{chapter.name}.*")
+    files += (book.root / "assets").glob("*.toml")
+    files += (book.root / "assets/results").rglob("*.json")
+    with ZipFile(folder / f"{chapter.name}.zip", "w", ZIP_DEFLATED) as archive:
+        for file in sorted(files):
+            inside = f"{chapter.name}/{file.relative_to(book.root).as_posix()}"
+            # A fixed date: the same files make the same zip.
+            archive.writestr(ZipInfo(inside, DATE), file.read_bytes(), ZIP_DEFLATED)
+
+
 def build(book: Book, out: str | None = None) -> int:
     """Build the site; warnings are errors.
 
@@ -108,6 +131,13 @@ def build(book: Book, out: str | None = None) -> int:
     source = book.root / "build/site/source"
     target = Path(out).resolve() if out else book.root / "build/site/html"
     stage(book, source)
+    extra = book.root / "build/site/extra"
+    shutil.rmtree(extra, ignore_errors=True)
+    extra.mkdir()
+    if book.sphinx.get("download-notebooks"):
+        for chapter in book.notebooks:
+            shutil.copy(chapter.path, extra)
+            write_archive(book, chapter, extra)
     if out is None:  # a page whose chapter is gone must not stay; a folder of the user's is left
         shutil.rmtree(target, ignore_errors=True)
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-E"]

@@ -2,6 +2,9 @@
 
 import re
 import shutil
+import subprocess
+import sys
+from zipfile import ZipFile
 
 import nbformat
 import pytest
@@ -10,7 +13,14 @@ from dlseg.book import svg
 from dlseg.book.explorer import Explorer
 from dlseg.book.manifest import read_book
 from dlseg.book.picture import from_figure, from_svg
-from dlseg.book.site import build, heading_anchor, index_page, page_links, stage_notebook
+from dlseg.book.site import (
+    build,
+    heading_anchor,
+    index_page,
+    page_links,
+    stage_notebook,
+    write_archive,
+)
 from dlseg.book.style import new_figure
 
 ROOT = read_book().root
@@ -45,7 +55,11 @@ def make_book(tmp_path):
 
 def test_no_link_that_the_manifest_does_not_ask_for(make_book):
     book = make_book(output='edit-url-template = ""\n')
-    assert page_links(book, book.find("01")) == {"download_url": "", "edit_url": ""}
+    assert page_links(book, book.find("01")) == {
+        "download_url": "",
+        "archive_url": "",
+        "edit_url": "",
+    }
 
 
 def test_links_that_the_manifest_asks_for(make_book):
@@ -54,6 +68,7 @@ def test_links_that_the_manifest_asks_for(make_book):
     )
     assert page_links(book, book.find("01")) == {
         "download_url": "01-one.ipynb",
+        "archive_url": "01-one.zip",
         "edit_url": "https://example.org/edit/chapters/01-one.ipynb",
     }
 
@@ -83,6 +98,7 @@ def test_built_page_has_both_links_and_its_notebook_beside_it(make_book, tmp_pat
     page = (html / "01-one.html").read_text(encoding="utf-8")
     assert 'href="https://example.org/edit/chapters/01-one.ipynb"' in page
     assert re.search(r'<a href="01-one.ipynb" download', page)
+    assert ZipFile(html / "01-one.zip").testzip() is None
     assert (html / "01-one.ipynb").read_bytes() == book.find("01").path.read_bytes()
     assert "CC BY 4.0" in page and ">MIT<" in page
     index = (html / "index.html").read_text(encoding="utf-8")
@@ -153,3 +169,21 @@ def test_pages_of_a_chapter_that_is_gone_are_not_kept(make_book, tmp_path):
     stale.write_text("old")
     assert build(make_book()) == 0
     assert not stale.exists()
+
+
+@pytest.mark.parametrize("name", ["01-what-is-semantic-segmentation", "10-deeplab-v3"])
+def test_an_unpacked_chapter_finds_all_it_imports_and_reads(name, tmp_path):
+    """Where dlseg is installed, and nothing else of the book."""
+    book = read_book(ROOT)
+    write_archive(book, book.find(name), tmp_path)
+    with ZipFile(tmp_path / f"{name}.zip") as archive:
+        archive.extractall(tmp_path)
+    chapters = tmp_path / name / "chapters"
+    notebook = nbformat.read(chapters / f"{name}.ipynb", as_version=4)
+    opening = next(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    reading = "from support import results, tables\nresults.load('v3-pooling')"
+    code = f"{opening}\n{reading}\ntables.paper_table('v3', '5')\nprint(results.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=chapters, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.startswith(str(chapters)), done.stderr
