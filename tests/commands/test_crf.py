@@ -137,7 +137,7 @@ def test_labels_keep_their_numbers_and_unsure_pixels_get_one(files, scene):
         (("photo.png", "wide.npy"), "must be (C, 32, 40) or (32, 40, C) for this image"),
         (("photo.png", "flat.npy"), "got (32, 40); upsample bilinearly"),
         (("photo.png", "whole.npy"), "must hold one array of floats"),
-        (("photo.png", "logits.npy"), "for logits take the softmax first"),
+        (("photo.png", "logits.npy"), "logits need a softmax first"),
         (("photo.png", "one.npy"), "must have 2 to 256 classes, got 1"),
         (("photo.png", "objects.npy"), "is no array that can be read"),
         (("photo.png", "text.npy"), "is no array that can be read"),
