@@ -6,6 +6,7 @@ returns `Features`; the names in its state dict are those of the published weigh
 
 from dlseg.backbones.features import Features, LastMap
 from dlseg.backbones.mobilenetv2 import InvertedResidual, MobileNetV2, conv_bn_relu6
+from dlseg.backbones.mobilenetv3 import MobileNetV3
 from dlseg.backbones.registry import BACKBONES, Backbone, make_backbone
 from dlseg.backbones.resnet import BasicUnit, Bottleneck, ResNet, multi_grid_plans, stage
 from dlseg.backbones.vgg import STAGES as VGG_STAGES
@@ -25,6 +26,7 @@ __all__ = [
     "InvertedResidual",
     "LastMap",
     "MobileNetV2",
+    "MobileNetV3",
     "ResNet",
     "Weights",
     "Xception",

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from torch import nn
 
 from dlseg.backbones.mobilenetv2 import MobileNetV2
+from dlseg.backbones.mobilenetv3 import MobileNetV3
 from dlseg.backbones.resnet import ResNet
 from dlseg.backbones.vgg import VGG16
 from dlseg.backbones.xception import Xception
@@ -34,6 +35,7 @@ BACKBONES = {
     "vgg16": Backbone("vgg", VGG16, {}, "vgg16"),
     "vgg16_bn": Backbone("vgg", VGG16, {"batch_norm": True}, "vgg16_bn"),
     "mobilenetv2": Backbone("mobile", MobileNetV2, {}, "mobilenet_v2"),
+    "mobilenetv3_large": Backbone("mobile", MobileNetV3, {}, "mobilenet_v3_large"),
     "xception65": Backbone("xception", Xception, {"depth": 65}, None),
 }
 

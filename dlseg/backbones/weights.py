@@ -57,6 +57,7 @@ def torchvision_file(
 _VGG, _RESNET = ("classifier.",), ("fc.",)
 _MOBILE = ("features.18.", "classifier.")  # DeepLab's head sits before the 1280 channels
 # The first of each network is trained much as in its paper, "-v2" by torchvision's newer recipe.
+_LARGE = "MobileNet_V3_Large_Weights.IMAGENET1K"
 _FILES = (
     ("vgg16", "VGG16_Weights.IMAGENET1K_V1", _VGG, "397923af", 71.592),
     ("vgg16_bn", "VGG16_BN_Weights.IMAGENET1K_V1", _VGG, "6c64b313", 73.360),
@@ -68,6 +69,8 @@ _FILES = (
     ("resnet101-v2", "ResNet101_Weights.IMAGENET1K_V2", _RESNET, "cd907fc2", 81.886),
     ("mobilenet_v2", "MobileNet_V2_Weights.IMAGENET1K_V1", _MOBILE, "b0353104", 71.878),
     ("mobilenet_v2-v2", "MobileNet_V2_Weights.IMAGENET1K_V2", _MOBILE, "7ebf99e0", 72.154),
+    ("mobilenet_v3_large", f"{_LARGE}_V1", ("classifier.",), "8738ca79", 74.042),
+    ("mobilenet_v3_large-v2", f"{_LARGE}_V2", ("classifier.",), "5c1a4163", 75.274),
 )
 PUBLISHED = {row[0]: torchvision_file(*row) for row in _FILES}
 
