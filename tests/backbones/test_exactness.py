@@ -7,15 +7,16 @@ map at 32 (DeepLab v3, section 3.1), if the layer that loses its stride keeps th
 import pytest
 import torch
 
-from dlseg.backbones.resnet import ResNet
-from dlseg.backbones.vgg import VGG16
+from dlseg.backbones import VGG16, ResNet, Xception
 from tests.peers import distance, randomise
 
 SIZES = (64, 65, 81)  # even, and odd with both ways to round
 NETWORKS = {
-    "stride on 1x1": lambda stride: ResNet(stride, style="caffe"),
-    "stride on last unit": lambda stride: ResNet(stride, style="slim"),
-    "beta stem": lambda stride: ResNet(stride, stem="beta"),
+    "stride on 1x1": lambda stride: ResNet(stride, style="caffe", width=0.1),
+    "stride on last unit": lambda stride: ResNet(stride, style="slim", width=0.1),
+    "beta stem": lambda stride: ResNet(stride, stem="beta", width=0.1),
+    "xception41": lambda stride: Xception(stride, depth=41, width=0.05),
+    "xception71": lambda stride: Xception(stride, depth=71, width=0.05),
     "resnet18": lambda stride: ResNet(stride, depth=18),
     "resnet50": lambda stride: ResNet(stride),
 }
@@ -43,7 +44,7 @@ def image(size):
     return torch.randn(1, 3, size, size, dtype=torch.float64, generator=generator)
 
 
-@pytest.mark.parametrize("name", ["stride on 1x1", "stride on last unit", "beta stem"])
+@pytest.mark.parametrize("name", list(NETWORKS)[:5])
 def test_dense_map_holds_the_strided_one(name):
     build = NETWORKS[name]
     coarse = strided(build)

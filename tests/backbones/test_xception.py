@@ -172,21 +172,6 @@ def test_relu_stands_between_the_halves_of_the_last_block_alone():
     assert {m.eps for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)} == {1e-3}
 
 
-def test_denser_maps_hold_the_strided_one_exactly(weights):
-    depth, state = weights
-    x = image(1, 3, 33, 38, dtype=torch.float64)
-    found = {}
-    with torch.no_grad():
-        for output_stride in OUTPUT_STRIDES:
-            model = Xception(output_stride, depth=depth, num_classes=10).eval()
-            model.load_state_dict(state)
-            found[output_stride] = model.double()(x)
-    for output_stride, step in ((16, 2), (8, 4)):
-        dense = found[output_stride].last[:, :, ::step, ::step]
-        torch.testing.assert_close(dense, found[32].last, rtol=0, atol=1e-10)
-        assert torch.equal(found[output_stride].low_level, found[32].low_level)
-
-
 def test_a_whole_block_at_the_new_rate_is_another_function():
     torch.manual_seed(0)
     strided = Xception(32, depth=41)

@@ -56,7 +56,6 @@ class Tiny(nn.Module):
 
 
 NETWORKS = {
-    "FCN": lambda: FCN(Tiny(), CLASSES),
     "v3, cascade": lambda: DeepLabV3Cascade("resnet18", CLASSES, blocks=5, width=WIDTH),
     "v3+": lambda: DeepLabV3Plus(Tiny(), CLASSES, channels=16, align_corners=True),
 }

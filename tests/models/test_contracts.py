@@ -186,7 +186,11 @@ def test_command_line_trains_one_step(network, tmp_path, monkeypatch, capsys):
     assert load_network("runs/1/last.pt")[1]["model"]["network"] == network
 
 
-@pytest.mark.parametrize("network", [f"{family}-{name}" for family, name in FIRST.items()])
+# torchvision's is a DeepLabV3 with one more convolution.
+EXPORTED = [f"{family}-{FIRST[family]}" for family in FIRST if not family.startswith("torchvision")]
+
+
+@pytest.mark.parametrize("network", EXPORTED)
 def test_export(network, tmp_path):
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
