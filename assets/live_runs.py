@@ -4,7 +4,6 @@ Runs the chapters' own cells, those that import and those of one section, with o
 weights and for the order of the scenes. Writes assets/results/live_runs.json, which they print.
 """
 
-import functools
 import json
 import sys
 from collections.abc import Callable
@@ -67,9 +66,9 @@ def repeat(chapter: str, seed: int) -> dict[str, float]:
     names: dict = {}
     for source in imports:
         exec(source, names)
-    names["Recipe"] = functools.partial(names["Recipe"], seed=seed)
     for source in section:
-        exec(source.replace("torch.manual_seed(0)", f"torch.manual_seed({seed})"), names)
+        source = source.replace("torch.manual_seed(0)", f"torch.manual_seed({seed})")
+        exec(source.replace("Recipe(", f"Recipe(seed={seed}, "), names)
     return result(names)
 
 

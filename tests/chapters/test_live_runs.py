@@ -16,7 +16,7 @@ import live_runs
 def test_the_section_has_one_seed_and_a_training(chapter):
     first, last, _ = live_runs.SECTIONS[chapter]
     imports, section = live_runs.code_of(chapter, first, last)
-    assert len(imports) == 1 and "from dlseg.training import" in imports[0]
+    assert len(imports) == 1 and "from dlseg import" in imports[0]
     code = "\n".join(section)
     assert code.count("torch.manual_seed(0)") == 1 and "train(" in code
 

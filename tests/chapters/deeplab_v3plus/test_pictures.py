@@ -13,7 +13,7 @@ from support.maps import right_and_wrong
 @pytest.mark.parametrize(("output_stride", "side"), [(16, 513), (8, 320), (32, 257)])
 def test_drawn_sizes_and_rates_are_those_of_the_network(output_stride, side):
     with torch.device("meta"):
-        network = DeepLabV3Plus("resnet18", output_stride=output_stride)
+        network = DeepLabV3Plus("resnet18", output_stride=output_stride, convolution="separable")
         seen = {}
         for name in ("aspp", "decoder"):
             getattr(network, name).register_forward_hook(

@@ -41,12 +41,13 @@ from tests.data.folders import write_voc
 from tests.peers import randomise
 
 
-def small(output_stride=16, first_unit="previous", **options):
+def small(output_stride=16, first_unit="previous", dropout=0.1, **options):
     """A DeepLab v3 that is quick, with statistics in its batch norms."""
     torch.manual_seed(0)
     backbone = ResNet(output_stride, depth=18, first_unit=first_unit, width=0.1)
     options = {"channels": 16, "atrous_rates": (2, 4, 6)} | options
     network = DeepLabV3(backbone, 10, **options)
+    network.classifier[0].project[-1].p = dropout
     randomise(network)
     return network
 
