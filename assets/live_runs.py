@@ -30,7 +30,7 @@ def of_deeplab_v1(names: dict) -> dict[str, float]:
 def of_deeplab_v2(names: dict) -> dict[str, float]:
     """Mean IoU of the small DeepLab v2 before and after three scales were taught."""
     result = {}
-    for name, (alone, surest) in names["found"].items():
+    for name, (alone, surest) in names["outcomes"].items():
         result |= {f"{name}: scale 1": alone, f"{name}: maximum": surest}
     return result
 

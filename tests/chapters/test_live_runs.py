@@ -24,10 +24,10 @@ def test_the_section_has_one_seed_and_a_training(chapter):
 def test_another_seed_is_another_training(monkeypatch):
     cells = [
         "import torch\nRecipe = dict",
-        "torch.manual_seed(0)\nfound = torch.rand(1).item(), Recipe(iterations=3)",
+        "torch.manual_seed(0)\noutcomes = torch.rand(1).item(), Recipe(iterations=3)",
     ]
     monkeypatch.setattr(live_runs, "code_of", lambda *section: (cells[:1], cells[1:]))
-    toy = ("## first", "## last", lambda names: dict(zip("ab", names["found"], strict=True)))
+    toy = ("## first", "## last", lambda names: dict(zip("ab", names["outcomes"], strict=True)))
     monkeypatch.setitem(live_runs.SECTIONS, "toy", toy)
     one, other = live_runs.repeat("toy", 1), live_runs.repeat("toy", 2)
     assert one["a"] != other["a"] and other["b"] == {"seed": 2, "iterations": 3}
