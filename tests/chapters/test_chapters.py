@@ -116,6 +116,28 @@ def test_opens_with_few_imports(name):
     assert sum(len(imports(cell)) for cell in later) <= 6
 
 
+def bound(tree: ast.AST) -> set[str]:
+    """Names that a cell gives to something, but for its imports; those inside functions not."""
+    inner = ast.FunctionDef | ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp
+    names = set()
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        if not isinstance(node, inner | ast.GeneratorExp | ast.ClassDef):
+            names |= bound(node)
+    return names
+
+
+@each_chapter
+def test_no_cell_hides_what_was_imported(name):
+    nodes = itertools.chain.from_iterable(map(imports, cells(name, "code")))
+    imported = {alias.asname or alias.name for node in nodes for alias in node.names}
+    for cell in cells(name, "code"):
+        assert not bound(ast.parse(cell.source)) & imported, cell.source
+
+
 @each_chapter
 def test_names_come_from_faces(name):
     for node in itertools.chain.from_iterable(map(imports, cells(name, "code"))):

@@ -70,7 +70,7 @@ def test_the_package_does_not_know_the_book(path):
         ("from support.deeplab_v3.pictures import four_ways", {"deeplab_v3"}),
         ("from support.deeplab_v3 import pictures", {"deeplab_v3"}),
         ("from support import deeplab_v3", {"deeplab_v3"}),
-        ("def f():\n    import support.dense_crf.lattice", {"dense_crf"}),
+        ("def f():\n    import support.dense_crf.lattices", {"dense_crf"}),
         ("from ..relatives import pictures", {"relatives"}),
         ("from support.maps import panels\nfrom support import tables", set()),
     ],

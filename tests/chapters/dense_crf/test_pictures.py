@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from support.dense_crf import lattice
+from support.dense_crf import lattices
 from support.dense_crf import pictures as crf
 from support.photographs import LABELS, colour_photograph, photograph, traced_labels
 
@@ -13,17 +13,17 @@ from support.photographs import LABELS, colour_photograph, photograph, traced_la
 @pytest.mark.parametrize("d", [1, 2, 5])
 def test_drawn_corners_surround_their_pixel(d):
     f = torch.from_numpy(np.random.default_rng(0).uniform(0, 4, (200, d))).float()
-    keys, places = lattice.corner_places(f)
+    keys, places = lattices.corner_places(f)
     known = {}
     for key, place in zip(keys.ravel().tolist(), places.reshape(-1, d), strict=True):
         assert np.allclose(known.setdefault(key, place), place, atol=1e-4)
     assert len(known) < keys.size  # corners are shared, so the assertion above says something
     reach = np.linalg.norm(places - f.numpy()[:, None], axis=-1)
-    assert reach.max() <= 2 * np.linalg.norm(lattice.axes(d), axis=1).max()
+    assert reach.max() <= 2 * np.linalg.norm(lattices.axes(d), axis=1).max()
 
 
 def test_axes_of_the_plane_are_three_equal_steps_that_return():
-    steps = lattice.axes(2)
+    steps = lattices.axes(2)
     assert steps.shape == (3, 2)
     assert np.allclose(steps.sum(axis=0), 0)
     assert np.allclose(np.linalg.norm(steps, axis=1), np.linalg.norm(steps[0]))
@@ -31,15 +31,15 @@ def test_axes_of_the_plane_are_three_equal_steps_that_return():
 
 @pytest.mark.parametrize("sigma", [2, 3])
 def test_drawn_slice_is_a_gaussian(sigma):
-    _, values, pixels = lattice.impulse(sigma, "slice")
-    row, column = np.divmod(np.arange(lattice.PIXELS**2), lattice.PIXELS)
-    away = (row - lattice.SOURCE[0]) ** 2 + (column - lattice.SOURCE[1]) ** 2
+    _, values, pixels = lattices.impulse(sigma, "slice")
+    row, column = np.divmod(np.arange(lattices.PIXELS**2), lattices.PIXELS)
+    away = (row - lattices.SOURCE[0]) ** 2 + (column - lattices.SOURCE[1]) ** 2
     assert np.abs(pixels - np.exp(-away / (2 * sigma**2))).max() < 0.15
     assert min(values.values()) >= 0
 
 
 def test_splat_hands_on_all_of_the_value():
-    _, values, _ = lattice.impulse(3, "splat")
+    _, values, _ = lattices.impulse(3, "splat")
     assert sum(values.values()) == pytest.approx(1)
     assert sum(value > 0 for value in values.values()) == 3
 
