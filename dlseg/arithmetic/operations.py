@@ -3,6 +3,7 @@
 Positions are exact integers: fractions, not floating point, decide what a resize reads.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,7 +14,7 @@ from dlseg.arithmetic.layer import effective_kernel
 from dlseg.checks import check_choice, check_integer
 
 
-class Operation:
+class Operation(ABC):
     """What makes one map of another, along one axis; `layer.Layer` has the same three methods.
 
     A kind of operation says what it does in its own docstring; as it stands here, it makes `units`
@@ -26,9 +27,9 @@ class Operation:
         """The number of units made of `size` pixels; ValueError where there are none."""
         return self.units
 
+    @abstractmethod
     def reads(self, position: int, size: int) -> Iterable[int]:
         """The pixels that the unit at `position` reads, never padding."""
-        raise NotImplementedError
 
     def window(self, size: int) -> tuple[int, int, int] | None:
         """(kernel, stride, padding) of the layer that sees the same; None if units differ."""

@@ -19,7 +19,7 @@ class Features(NamedTuple):
 
 
 class LastMap(nn.Module):
-    """A backbone as a model with one output, its last map: what the tracers of floor 2 look at."""
+    """A backbone as a model with one output, its last map: what `dlseg.inspect` looks at."""
 
     def __init__(self, backbone: nn.Module):
         super().__init__()

@@ -126,7 +126,7 @@ def _branch(in_channels: int, num_classes: int, rate: int, hidden: int | None) -
 class MultiScale(nn.Module):
     """A model that looks at the image at several scales and believes the surest, place by place.
 
-    model: a network of this floor whose `scores` is one map; its weights serve every scale.
+    model: a network of this package whose `scores` is one map; its weights serve every scale.
     scales: factors on the image's sides, 1 among them.
     Training sums the losses of all maps of `scores`, each against labels of its size.
     Attributes: backbone, num_classes, output_stride, all the model's.

@@ -55,7 +55,7 @@ def test_xception_with_separable_convolutions():
 
 
 def test_cost_of_the_whole_network():
-    """The record of floor 3 follows image pooling and the upsamplings: each unit sees all."""
+    """The record of inspect follows image pooling and the upsamplings: each unit sees all."""
     model = on_meta(partial(MobileNetV2, width=0.1))
     found = cost(model, 129)
     assert found.multiply_adds == multiply_adds(model, 129)

@@ -1,4 +1,4 @@
-"""The relatives of DeepLab: what all of them promise, as models of floor 4."""
+"""The relatives of DeepLab: what all of them promise, as networks of `dlseg.models`."""
 
 import pytest
 import torch

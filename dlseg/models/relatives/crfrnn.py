@@ -20,7 +20,7 @@ SMALLEST = 1e-30  # stands for a probability of 0, which has no logarithm
 class CRFasRNN(nn.Module):
     """A network whose logits go through mean field: images (B, 3, H, W) to log Q, the same shape.
 
-    model: a network of this floor; its upsampled logits are the unaries. The exponentials of the
+    model: a network; its upsampled logits are the unaries. The exponentials of the
     result are probabilities already, so cross entropy takes it as any logits.
     kernels: their weights are the start. Each kernel learns a matrix (num_classes, num_classes) of
     penalties of a label beside a label, which need not be symmetric. It holds what the paper keeps
