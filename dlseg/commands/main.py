@@ -1,8 +1,12 @@
 """The command line: a table of commands, of which only the one that is called is imported."""
 
 import argparse
+import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 from dlseg import __version__
@@ -25,26 +29,85 @@ LIBRARY: Rows = {
 def main(argv: Sequence[str] | None = None, rows: Rows = LIBRARY) -> int:
     """Run one command of `rows`. argv: its name and arguments; None: those of this process.
 
-    Returns: its exit code: 0 well, 1 found fault, 2 could not be done.
+    Returns: its exit code: 0 well, 1 found fault, 2 could not be done; as a shell has it, 128 and
+    the number of the signal that ended it, such as 130 for Ctrl-C and 143 for SIGTERM.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
+    signals: list[int] = []
+    try:
+        with _stoppable(signals), _environment_kept():
+            return _run(argv, rows)
+    except CommandError as error:
+        print(f"dlseg: {error}", file=sys.stderr)
+        return 2
+    except (Exception, KeyboardInterrupt) as error:
+        # What ends while all is tidied up, such as a worker process, may raise something of its own.
+        if not (signals or isinstance(error, KeyboardInterrupt)):
+            raise
+        print("; ".join(["dlseg: stopped", *_notes(error)]), file=sys.stderr)
+        return 128 + (signals or [signal.SIGINT])[0]
+
+
+def _run(argv: list[str], rows: Rows) -> int:
     parser = argparse.ArgumentParser(prog="dlseg", description="Segment images with DeepLab")
     parser.add_argument("--version", action="version", version=f"dlseg {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     plain = argparse.RawDescriptionHelpFormatter
+    for name, (module, purpose) in rows.items():
+        command = commands.add_parser(name, help=purpose, formatter_class=plain)
+        if argv[:1] == [name]:
+            command.description = _imported(module).__doc__
+            _imported(module).add(command, name)
+    arguments = parser.parse_args(argv)
+    return arguments.function(arguments)
+
+
+@contextmanager
+def _stoppable(signals: list[int]) -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does: everything is tidied up.
+
+    signals: takes the numbers of those that came.
+    """
+
+    def stop(number: int, _frame) -> None:
+        signals.append(number)
+        raise KeyboardInterrupt
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # Python allows it there alone
+        numbers = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
+        # One that is ignored was meant to be, as by nohup.
+        for number in {*numbers} - {None}:
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                before[number] = signal.signal(number, stop)
     try:
-        for name, (module, purpose) in rows.items():
-            command = commands.add_parser(name, help=purpose, formatter_class=plain)
-            if argv[:1] == [name]:
-                command.description = _imported(module).__doc__
-                _imported(module).add(command, name)
-        arguments = parser.parse_args(argv)
-        return arguments.function(arguments)
-    except CommandError as error:
-        print(f"dlseg: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Forget at the end what a command told this process and its children by DLSEG_ variables."""
+
+    def ours() -> dict[str, str]:
+        return {name: value for name, value in os.environ.items() if name.startswith("DLSEG_")}
+
+    before = ours()
+    try:
+        yield
+    finally:
+        for name in ours():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def _notes(error: BaseException | None) -> list[str]:
+    """What commands wrote on an error, and on those it came up in, about how to go on."""
+    if error is None:
+        return []
+    return [*_notes(error.__context__), *filter(None, getattr(error, "__notes__", []))]
 
 
 def _imported(module: str):

@@ -1,17 +1,27 @@
 """What several commands share: options, the folders of runs, one line for what goes wrong."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 from dlseg.checks import DEVICES, CommandError
-from dlseg.device import setup, use_device
+from dlseg.device import settings_kept, setup, use_device
 from dlseg.training import CheckpointError, process_group
 
 RUNS = Path("runs")
+
+
+@contextmanager
+def told(advice: Callable[[], str]) -> Iterator[None]:
+    """Where a command ends early, the command line says `advice()`: how to go on."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(advice())
+        raise
 
 
 @contextmanager
@@ -59,12 +69,15 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def computing(arguments: argparse.Namespace) -> Iterator[torch.device]:
-    """The device of this process, of --device and --workers; what goes wrong there is one line."""
+    """The device of this process, of --device and --workers; what goes wrong there is one line.
+
+    At the end the process has as many threads, and its settings, as before.
+    """
     use_device(arguments.device)
-    # Threads that wait for each other lose much more than a core where a worker takes one of them.
-    torch.set_num_threads(max(1, torch.get_num_threads() - arguments.workers))
     try:
-        with process_group(setup()) as device:
+        with settings_kept(), process_group(setup()) as device:
+            # Threads that wait for each other lose much more than a core where a worker takes one.
+            torch.set_num_threads(max(1, torch.get_num_threads() - arguments.workers))
             yield device
     except torch.OutOfMemoryError as error:
         raise CommandError(
