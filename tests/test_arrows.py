@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent / "dlseg"
-# What each part of dlseg may import. `checks`, `device` and `fetch` serve all that use torch;
-# `checks` alone also the arithmetic, which does without.
-SERVE = {"checks", "device", "fetch"}
+# What each part of dlseg may import. `checks`, `aside`, `device` and `fetch` serve all that use
+# torch; `checks` alone also the arithmetic, which does without.
+SERVE = {"checks", "aside", "device", "fetch"}
 BLOCKS = {"arithmetic", "layers"}
 LIBRARY = {"data", "metrics", "inspect", "crf", "models", "backbones"} | BLOCKS
 ALLOWED = {
     "checks": set(),
     "device": {"checks"},
-    "fetch": {"checks"},
+    "aside": set(),
+    "fetch": {"checks", "aside"},
     "arithmetic": {"checks"},
     "crf": SERVE,
     "inspect": {"arithmetic"} | SERVE,
@@ -28,7 +29,7 @@ ALLOWED = {
     "training": LIBRARY | {"inference"} | SERVE,
     "inference": LIBRARY | SERVE,
     "commands": LIBRARY | {"training", "inference"} | SERVE,
-    "book": {"checks", "device"},
+    "book": {"checks", "aside", "device"},
     "__main__": {"book", "commands"},
 }
 

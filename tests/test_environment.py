@@ -53,7 +53,7 @@ def test_conda_environment_has_the_same_names_and_ranges():
 def test_reading_needs_no_test_or_site_tools():
     reading = set(requirements("read"))
     assert reading.isdisjoint({"pytest", "nbval", "ruff", "sphinx", "furo", "playwright"})
-    assert set(requirements()) == {"numpy", "pillow", "torch", "tqdm"}
+    assert set(requirements()) == {"filelock", "numpy", "pillow", "torch", "tqdm"}
 
 
 def test_curves_need_no_test_tools():

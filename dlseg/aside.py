@@ -1,0 +1,170 @@
+"""Files and folders that appear under their name whole, or not at all; for every package.
+
+Each is written beside its place, under a name of its own that ends in `.part`, and renamed. Whoever
+is killed leaves that part behind; the next writer of the same name clears it away, for a part whose
+writer lives is locked.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from filelock import FileLock, Timeout
+
+try:
+    import fcntl
+except ImportError:  # on Windows, where nobody can delete a file that is open
+    fcntl = None
+
+_NAME = re.compile(r".*\.[0-9a-f]{32}\.part", re.DOTALL)
+_CLEARED: set[Path] = set()  # folders, in this process
+
+
+@contextlib.contextmanager
+def new_file(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to write bytes to; it takes the name `path` when the block ends without an error.
+
+    What was at `path` stays until then, and for good after an error; a symlink there is replaced,
+    not followed. Folders on the way are made.
+    Raises OSError where it cannot be written.
+    """
+    path = Path(path)
+    with _part(path) as part, part.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())  # else a crash may leave an empty file under the new name
+        file.close()  # before the renaming, for Windows
+        part.replace(path)
+        _sync(path.parent)
+
+
+@contextlib.contextmanager
+def new_folder(path: str | Path, replace: bool = False) -> Iterator[Path]:
+    """An empty folder to fill; it takes the name `path` when the block ends without an error.
+
+    replace: True puts what is at `path` away, once the new folder is whole.
+    Raises FileExistsError where `path` is there and not to be replaced, OSError where the folder
+    cannot be written.
+    """
+    path = Path(path)
+    if not replace and path.exists():
+        raise FileExistsError(f"{path} is there already; delete it, or choose another folder")
+    with _part(path, folder=True) as part:
+        yield part
+        old = _unused(path)
+        if os.path.lexists(path):
+            path.rename(old)
+        try:
+            part.rename(path)
+        except OSError:
+            if os.path.lexists(old):
+                old.rename(path)
+            raise
+        remove(old)
+
+
+@contextlib.contextmanager
+def only_one(folder: str | Path, doing: str) -> Iterator[None]:
+    """Hold `folder`, which is made, for this process alone; a killed process holds nothing.
+
+    doing: what is done there, for the message, such as "training".
+    Raises BlockingIOError where another process holds it.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise BlockingIOError(
+            f"another process is {doing} in {folder}: wait for its end, or choose another folder"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder, or nothing where there is none; a symlink, not its target."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _part(path: Path, folder: bool = False) -> Iterator[Path]:
+    """A new, locked file or folder beside `path`, which is gone or renamed at the end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.parent.resolve() not in _CLEARED:  # once: a folder may get many thousand files
+        _clear(path.parent)
+        _CLEARED.add(path.parent.resolve())
+    part, lock = _make(path, folder)
+    try:
+        yield part
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            remove(part)
+        if lock is not None:
+            os.close(lock)
+
+
+def _unused(path: Path) -> Path:
+    return path.with_name(f"{path.name}.{uuid4().hex}.part")
+
+
+def _make(path: Path, folder: bool) -> tuple[Path, int | None]:
+    while True:
+        part = _unused(path)
+        part.mkdir() if folder else part.touch(exist_ok=False)
+        try:
+            lock = _lock(part)
+        except (FileNotFoundError, BlockingIOError):
+            continue  # somebody clears the folder, and came between the making and the locking
+        except OSError:
+            lock = None  # a file system without locks
+        return part, lock
+
+
+def _clear(folder: Path) -> None:
+    """Delete the parts whose writers are dead."""
+    for part in folder.glob("*.part"):
+        dead = _NAME.fullmatch(part.name) and not part.is_symlink()
+        if dead and (fcntl is not None or part.is_file()):
+            with contextlib.suppress(OSError):  # its writer lives, or another has cleared it
+                lock = _lock(part)
+                try:
+                    remove(part)
+                finally:
+                    if lock is not None:
+                        os.close(lock)
+
+
+def _lock(part: Path) -> int | None:
+    """Lock a part until the process ends or closes it; OSError where another process has it."""
+    if fcntl is None:
+        return None
+    handle = os.open(part, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.stat(part)  # still there: nobody cleared it before it was locked
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _sync(folder: Path) -> None:
+    """Force a renaming to the disk, where the system lets us open a folder."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
