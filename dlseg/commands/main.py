@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None, rows: Rows = LIBRARY) -> int:
         print(f"dlseg: {error}", file=sys.stderr)
         return 2
     except (Exception, KeyboardInterrupt) as error:
-        # What ends while all is tidied up, such as a worker process, may raise something of its own.
+        # While all is tidied up, the end of a worker process, say, may raise something of its own.
         if not (signals or isinstance(error, KeyboardInterrupt)):
             raise
         print("; ".join(["dlseg: stopped", *_notes(error)]), file=sys.stderr)

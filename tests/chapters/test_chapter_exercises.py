@@ -16,7 +16,7 @@ def module_of(name: str):
 
 
 def verdict_of(name: str, code: str, check: str):
-    variables = dict(namespace(name))
+    variables = namespace(name, f"{code}\n{check}")
     exec(code, variables)
     return eval(check, variables)
 
