@@ -36,27 +36,37 @@ def prose(name: str) -> str:
     return "\n\n".join(cell.source for cell in cells(name, "markdown"))
 
 
+@functools.cache
+def pieces(name: str) -> list[str]:
+    """The code of a chapter's cells, the imports of a cell apart from what it computes."""
+    found = []
+    for cell in cells(name, "code"):
+        body = ast.parse(cell.source).body
+        imports = [part for part in body if isinstance(part, ast.Import | ast.ImportFrom)]
+        rest = [part for part in body if part not in imports]
+        found += [ast.unparse(ast.Module(part, [])) for part in (imports, rest)]
+    return found
+
+
 def namespace(name: str, code: str) -> dict:
-    """The variables that `code` takes from the cells of a chapter; these cells are run here."""
-    return dict(_variables(name, tuple(cells_before(name, code))))
+    """The variables that `code` takes from the cells of a chapter, which are run for them here."""
+    return dict(_variables(name, tuple(pieces_before(name, code))))
 
 
 @functools.cache
 def _variables(name: str, indices: tuple[int, ...]) -> dict:
     variables = {"__name__": name}
     for index in indices:
-        source = cells(name, "code")[index].source
-        exec(compile(source, f"{name} [{index + 1}]", "exec"), variables)
+        exec(compile(pieces(name)[index], f"{name} [{index // 2 + 1}]", "exec"), variables)
     return variables
 
 
-def cells_before(name: str, code: str) -> list[int]:
-    """Indices of the code cells that give `code` its names, and these cells theirs, and so on."""
+def pieces_before(name: str, code: str) -> list[int]:
+    """Indices of the pieces that give `code` its names, and of those that give them theirs..."""
     needed, found = taken(code), []
-    for index in reversed(range(len(cells(name, "code")))):
-        source = cells(name, "code")[index].source
-        if given := needed & bound(ast.parse(source)):
-            needed = (needed - given) | taken(source)
+    for index, piece in reversed(list(enumerate(pieces(name)))):
+        if given := needed & bound(ast.parse(piece)):
+            needed = (needed - given) | taken(piece)
             found.insert(0, index)
     return found
 
