@@ -14,6 +14,7 @@ from pathlib import Path
 import nbformat
 
 from dlseg.book.manifest import read_book
+from dlseg.device import settings_kept
 
 ROOT = Path(__file__).parents[2]
 BOOK = read_book(ROOT)
@@ -56,8 +57,9 @@ def namespace(name: str, code: str) -> dict:
 @functools.cache
 def _variables(name: str, indices: tuple[int, ...]) -> dict:
     variables = {"__name__": name}
-    for index in indices:
-        exec(compile(pieces(name)[index], f"{name} [{index // 2 + 1}]", "exec"), variables)
+    with settings_kept():  # a chapter sets up its process
+        for index in indices:
+            exec(compile(pieces(name)[index], f"{name} [{index // 2 + 1}]", "exec"), variables)
     return variables
 
 
