@@ -12,6 +12,7 @@ from importlib import import_module
 from dlseg import __version__
 from dlseg.checks import CommandError, install_line
 
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM")  # that end a command, where there are such
 # Name of a command -> its module and a line of help. The module's docstring is its long help; its
 # function `add(parser, name)` gives the parser its arguments and the default `function`, which
 # takes what was parsed and returns the exit code.
@@ -32,11 +33,15 @@ def main(argv: Sequence[str] | None = None, rows: Rows = LIBRARY) -> int:
     Returns: its exit code: 0 well, 1 found fault, 2 could not be done; as a shell has it, 128 and
     the number of the signal that ended it, such as 130 for Ctrl-C and 143 for SIGTERM.
     """
-    argv = sys.argv[1:] if argv is None else list(argv)
     signals: list[int] = []
+    with _stoppable(signals), _environment_kept():
+        return _ended(sys.argv[1:] if argv is None else list(argv), rows, signals)
+
+
+def _ended(argv: list[str], rows: Rows, signals: list[int]) -> int:
+    """Run one command; say what ended it early. signals: those that came."""
     try:
-        with _stoppable(signals), _environment_kept():
-            return _run(argv, rows)
+        return _run(argv, rows)
     except CommandError as error:
         print(f"dlseg: {error}", file=sys.stderr)
         return 2
@@ -68,21 +73,35 @@ def _stoppable(signals: list[int]) -> Iterator[None]:
 
     signals: takes the numbers of those that came.
     """
+    owner, before, hook = os.getpid(), {}, sys.unraisablehook
 
     def stop(number: int, _frame) -> None:
+        if os.getpid() != owner:  # a worker process, which has nothing to tidy up
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
         signals.append(number)
         raise KeyboardInterrupt
 
-    before = {}
+    def lost(found) -> None:
+        """Where Python can pass no error on, as from `__del__`: raise it again soon after that."""
+        if not signals:
+            hook(found)
+        elif issubclass(found.exc_type, KeyboardInterrupt) and "SIGALRM" in dir(signal):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+
     if threading.current_thread() is threading.main_thread():  # Python allows it there alone
-        numbers = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
+        numbers = [getattr(signal, name, None) for name in SIGNALS]
         # One that is ignored was meant to be, as by nohup.
-        for number in {*numbers} - {None}:
-            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+        for number in numbers:
+            if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
                 before[number] = signal.signal(number, stop)
+        sys.unraisablehook = lost
     try:
         yield
     finally:
+        sys.unraisablehook = hook
+        if signals and "SIGALRM" in dir(signal):
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -5,6 +5,7 @@ import io
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -16,6 +17,7 @@ from dlseg.book.execute import normalise, patience, run_chapter, run_tests
 from dlseg.book.guard import TRAINED
 from dlseg.book.manifest import read_book
 from dlseg.checks import CommandError
+from tests.processes import started, stop, told, wait_until
 
 CELLS = {
     "picture": "from dlseg.book import svg\n"
@@ -196,6 +198,17 @@ def test_a_cell_that_takes_too_long_ends_a_run_by_one_line(tmp_path, monkeypatch
     with pytest.raises(CommandError) as caught:
         run_chapter(book.find("01"))
     assert str(caught.value) == SLOW.format("run")
+    assert contents(book) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_says_how_to_go_on(tmp_path, number):
+    book = write_book(tmp_path, "import time\nopen('started', 'w')\ntime.sleep(60)")
+    before = contents(book)
+    with started(tmp_path, "run") as process:
+        wait_until((tmp_path / "chapters/started").exists, process)
+        assert stop(process, number) == 128 + number
+    assert told(tmp_path) == "dlseg: stopped; 01-one is unchanged; go on with: dlseg run 01\n"
     assert contents(book) == before
 
 
