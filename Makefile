@@ -1,6 +1,7 @@
 # A thin front for `python -m dlseg`. `make read` and `make test` set everything up by themselves.
 #   make read                 open the book in JupyterLab
 #   make test [DEVICE=cuda]   lint, package tests, every chapter executed and compared
+#   make test-nightly         what `make test` runs a sample of, whole
 #   make run                  execute the chapters in place, as they are committed
 #   make site                 the static site, in build/site/html
 #   make test-browser         a real browser on JupyterLab and on the site
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 # pip shows its progress, but not in the log of a CI.
 PIP := $(BIN)/python -m pip install $(if $(CI),--quiet) --disable-pip-version-check -c constraints.txt
 
-.PHONY: read test lint test-package test-chapters run site test-browser tools parity pydensecrf bench experiments clean
+.PHONY: read test lint test-package test-chapters test-nightly run site test-browser tools parity pydensecrf bench experiments clean
 
 read: $(VENV)/.read
 	$(BIN)/dlseg read --port $(PORT)
@@ -31,8 +32,12 @@ lint: $(VENV)/.test
 test-package: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
+# On a slow machine: make test-chapters DLSEG_PATIENCE=40
 test-chapters: $(VENV)/.test
 	$(BIN)/dlseg test
+
+test-nightly: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m nightly --hypothesis-profile nightly
 
 run: $(VENV)/.test
 	$(BIN)/dlseg run

@@ -2,46 +2,16 @@
 
 import json
 import os
-import re
 import signal
-import socket
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 
 import psutil
 import pytest
 
 from dlseg.book import child, cli
-from tests.processes import ROOT, started, stop, told, wait_until
-
-OWN = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def ask(url: str, token: str = "", data: bytes | None = None) -> tuple[int, object]:
-    """Status and answer of the server; data: posted."""
-    request = urllib.request.Request(url, data, {"Authorization": f"token {token}"})
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, None
-
-
-def answers(url: str) -> bool:
-    try:
-        return ask(f"{url}/api")[0] == 200
-    except OSError:
-        return False
+from tests.processes import ask, reading, stop, token_of, told, wait_until
 
 
 def addresses(pid: int) -> set[str]:
@@ -53,24 +23,16 @@ def addresses(pid: int) -> set[str]:
 
 
 def test_the_server(tmp_path):
-    port, variables = free_port(), {name: str(tmp_path / name) for name in OWN}
-    url = f"http://127.0.0.1:{port}"
-    words = ["read", "--no-browser", "--port", str(port)]
-    (tmp_path / "book.toml").symlink_to(ROOT / "book.toml")
-    (tmp_path / "chapters").symlink_to(ROOT / "chapters")
-    with started(tmp_path, *words, **variables) as process:
-        wait_until(lambda: answers(url), process)
+    with reading(tmp_path) as (process, url):
         assert addresses(process.pid) == {"127.0.0.1"}
         assert ask(f"{url}/api/contents")[0] == 403
         assert ask(f"{url}/api/contents", "guessed")[0] == 403
-        token = re.search(r"/lab/tree/chapters/00-contents.ipynb\?token=(\w{48})", told(tmp_path))[
-            1
-        ]
+        token = token_of(tmp_path)
         assert ask(f"{url}/api/contents", token)[0] == 200
         assert ask(f"{url}/api/kernels", token, b"{}")[0] == 201
         wait_until(lambda: len(psutil.Process(process.pid).children(recursive=True)) > 1, process)
         assert stop(process, signal.SIGTERM) == 143
-    assert told(tmp_path).splitlines()[-1] == "dlseg: stopped" and "Traceback" not in told(tmp_path)
+    assert told(tmp_path).splitlines()[-1] == "dlseg: stopped"
 
 
 def test_other_defaults_come_beside_the_users_own_configuration(tmp_path, monkeypatch):
