@@ -92,9 +92,14 @@ def _of_torch(torch) -> dict:
 
 
 def _of_matplotlib(matplotlib) -> dict:
+    from dlseg.book.style import SETTINGS
+
+    # Which backend there is, matplotlib finds out when it first draws; the book's look stays on for
+    # what is drawn next, as `new_figure` says.
+    others = {"backend", *SETTINGS}
+
     def read() -> dict:
-        # Which backend there is, matplotlib finds out when it first draws.
-        return {k: v for k, v in dict.items(matplotlib.rcParams) if k != "backend"}
+        return {k: v for k, v in dict.items(matplotlib.rcParams) if k not in others}
 
     return {
         "matplotlib's rcParams": (read, lambda before: dict.update(matplotlib.rcParams, before))

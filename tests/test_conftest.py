@@ -33,7 +33,7 @@ CHANGES = {
     "torch's gradients": lambda: torch.set_grad_enabled(False),
     "torch's deterministic algorithms": lambda: torch.use_deterministic_algorithms(True),
     "TF32 and cuDNN": lambda: setattr(torch.backends.cudnn, "benchmark", True),
-    "matplotlib's rcParams": lambda: matplotlib.rcParams.update({"font.size": 77}),
+    "matplotlib's rcParams": lambda: matplotlib.rcParams.update({"lines.linewidth": 77}),
     "Pillow's pixel limit": lambda: setattr(Image, "MAX_IMAGE_PIXELS", 1),
 }
 
