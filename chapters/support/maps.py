@@ -12,8 +12,17 @@ SIDE, GAP = 232, 16
 ENTRY, LINE = 104, 24  # of a key: from one word to the next, and from one line to the next
 RIGHT, WRONG, VOID = (0, 114, 178), (213, 94, 0), (221, 221, 221)
 STILL, REPAIRED, BROKEN = "#4d5560", GREEN, RED
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """A colour such as "#4d5560" as three values, 0 to 255."""
+    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
+
+
+# What colours mean, for `panels`: labels of the scenes, `right_and_wrong`, `changes`.
 SCENE_KEY = [*zip(CLASSES, PALETTE.tolist(), strict=False), ("void, 255", PALETTE[255].tolist())]
-RIGHT_KEY = [("right", RIGHT), ("wrong", WRONG)]  # with void, for `right_and_wrong`
+RIGHT_KEY = [("right", RIGHT), ("wrong", WRONG)]
+CHANGES_KEY = [("repaired", rgb(REPAIRED)), ("broken", rgb(BROKEN)), ("wrong", rgb(STILL))]
 
 
 def grey(image: np.ndarray) -> np.ndarray:
@@ -95,11 +104,6 @@ def right_and_wrong(labels: np.ndarray, guess: np.ndarray, inside=True) -> np.nd
     pale = 255 - (255 - colours) // 5
     inside = np.broadcast_to(inside, labels.shape)[..., None]
     return np.where(inside, colours, pale).astype(np.uint8)
-
-
-def rgb(colour: str) -> tuple[int, int, int]:
-    """A colour such as "#4d5560" as three values, 0 to 255."""
-    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
 
 
 def hexadecimal(colour: Sequence[float]) -> str:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.chapters.tools import BOOK, ROOT, prose
+from tests.chapters.tools import BOOK, NAMES, ROOT, prose
 
 PAGES = [chapter.path for chapter in BOOK.chapters if chapter.path and not chapter.is_notebook]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -54,3 +54,29 @@ def test_every_term_has_a_chinese_word_and_none_comes_twice():
     assert len({row[0] for row in terms}) == len(terms)
     latin = {"CRF as RNN"}  # known by its English name
     assert all(re.search(r"[\u4e00-\u9fff]", row[1]) or row[0] in latin for row in terms)
+
+
+def plain(text: str) -> str:
+    """Words in small letters with single blanks between them, without marks."""
+    return " ".join(re.sub(r"[\W_]+", " ", text.lower()).split())
+
+
+def forms(term: str) -> list[str]:
+    """The words of a row, one between each two commas, without what is in brackets."""
+    return [plain(part) for part in re.sub(r"\(.*?\)", "", term).split(",")]
+
+
+LISTED = [row for row in rows(ROOT / "chapters/A-appendix.md") if len(row) == 4]
+TEXT = " ".join(plain(prose(name)) for name in NAMES)
+
+
+@pytest.mark.parametrize("term", [term for row in LISTED for term in forms(row[0])])
+def test_every_term_is_named_in_a_chapter(term):
+    stem = term.removesuffix("ting")  # overfit, overfitting
+    assert f" {stem}" in TEXT, f"write {term!r} once where a chapter explains it"
+
+
+def test_a_term_that_no_chapter_names_would_be_noticed():
+    assert forms("void, ignore label (of VOC)") == ["void", "ignore label"]
+    assert plain("**Fully connected**\nCRF-as-RNN") == "fully connected crf as rnn"
+    assert " golden calf" not in TEXT
