@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.chapters.tools import BOOK, NAMES, ROOT, prose
+from tests.chapters.tools import BOOK, NAMES, ROOT, notebook, prose
 
 PAGES = [chapter.path for chapter in BOOK.chapters if chapter.path and not chapter.is_notebook]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -80,3 +80,21 @@ def test_a_term_that_no_chapter_names_would_be_noticed():
     assert forms("void, ignore label (of VOC)") == ["void", "ignore label"]
     assert plain("**Fully connected**\nCRF-as-RNN") == "fully connected crf as rnn"
     assert " golden calf" not in TEXT
+
+
+# What the book calls the units of a map, it does not call places, answers, positions or vectors.
+OTHER_NAMES = re.compile(
+    r"(?:\d x \d+|times \d+\$|\bof the|\bcoarse|\bold|\bshare of)"
+    r" (?:places|answers|positions|vectors)\b"
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_unit_of_a_map_has_one_name(name):
+    pages = [" ".join(cell.source.split()) for cell in notebook(name).cells]
+    assert [found for page in pages for found in OTHER_NAMES.findall(page)] == []
+
+
+def test_another_name_of_a_unit_would_be_noticed():
+    assert len(OTHER_NAMES.findall("3 x 3 places, $4 \\times 4$ answers; the old answers")) == 3
+    assert not OTHER_NAMES.search("the answers of the network, in the old place")
