@@ -1,4 +1,4 @@
-"""The colours in which labels of the scenes are shown: seen on the background, told apart by all."""
+"""The colours that show labels of the scenes: seen on the background, and told apart by all."""
 
 import numpy as np
 import pytest

@@ -71,7 +71,9 @@ def test_accuracy_and_time_are_of_one_size():
         for seed in (0, 1, 2)
     ]
     arms = dict.fromkeys(run["arm"] for run in runs)
-    alt = deployment.accuracy_picture(Results({"arms": arms, "runs": runs, "test": {"size": 96}})).alt
+    alt = deployment.accuracy_picture(
+        Results({"arms": arms, "runs": runs, "test": {"size": 96}})
+    ).alt
     assert alt.startswith("Mean IoU over time, scenes of 96 x 96 pixels.")
     assert "width 0.5, stride 16: 0.231 (0.131 to 0.331) at 31.2 ms" in alt
     assert alt.count(" ms") == 4
