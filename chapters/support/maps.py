@@ -58,7 +58,7 @@ def panels(
     width = 20 + len(images) * (SIDE + GAP) - GAP
     columns = (width - 20) // ENTRY
     looks = [(word, {"fill": hexadecimal(colour), "stroke": INK}) for word, colour in legend]
-    parts.append(key(looks, 10, SIDE + 42, step=ENTRY, columns=columns, line=LINE))
+    parts.append(key(looks, 10, SIDE + 42, step=ENTRY, columns=columns, line=LINE, size=12))
     height = SIDE + 38 + LINE * -(-len(legend) // columns)
     return from_svg(svg.document(width, height, parts), alt)
 
@@ -71,14 +71,14 @@ def panel(x: float, side: float, image: np.ndarray, title: str = "", **frame) ->
 
 
 def key(
-    entries: Iterable[tuple[str, dict]], x: float, y: float, step=130, columns=9, line=28
+    entries: Iterable[tuple[str, dict]], x: float, y: float, step=130, columns=9, line=28, size=13
 ) -> str:
     """What colours mean, from (x, y) on: words, and the look of a square, as for `svg.rect`."""
     parts = []
     for number, (label, look) in enumerate(entries):
         left, top = x + number % columns * step, y + number // columns * line
         parts.append(svg.rect(left, top, 15, 15, **look))
-        parts.append(svg.text(left + 22, top + 12, label))
+        parts.append(svg.text(left + 22, top + 12, label, size=size))
     return "".join(parts)
 
 
