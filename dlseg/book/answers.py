@@ -134,6 +134,7 @@ def letters(text: str | list[str]) -> str:
     return re.sub(r"[\s.,;]", "", "".join(text)).casefold()
 
 
+@np.errstate(all="ignore")
 def close(given: np.ndarray, wanted: np.ndarray, digits: int | None = None) -> np.ndarray:
     """Where numbers are near enough, place by place."""
     single = given.dtype == np.float32
@@ -141,12 +142,9 @@ def close(given: np.ndarray, wanted: np.ndarray, digits: int | None = None) -> n
     near = 1e-6 * abs(wanted) + 1e-9
     if single:
         near = 1e-5 * abs(wanted) + 1e-6 * abs(wanted).max(initial=0)
-    near = np.where(wanted == np.round(wanted), np.minimum(near, 1e-3), near)
-    with np.errstate(invalid="ignore", over="ignore"):
-        close = abs(given - wanted) <= near
-        if digits is not None:
-            close |= _rounded(given, wanted, digits)
-    return close
+    whole = wanted == np.round(wanted)
+    found = abs(given - wanted) <= np.where(whole, np.minimum(near, 1e-3), near)
+    return found if digits is None else found | _rounded(given, wanted, digits)
 
 
 def _rounded(given: np.ndarray, wanted: np.ndarray, digits: int) -> np.ndarray:

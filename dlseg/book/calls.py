@@ -19,7 +19,9 @@ def is_stub(function: Any) -> bool:
     """
     if not isinstance(function, types.FunctionType) or function.__name__ == "<lambda>":
         return False
-    steps = [step for step in dis.get_instructions(function) if step.opname != "RESUME"]
+    steps = [
+        step for step in dis.get_instructions(function) if step.opname not in ("RESUME", "NOP")
+    ]
     if [step.opname for step in steps] not in (["LOAD_CONST", "RETURN_VALUE"], ["RETURN_CONST"]):
         return False
     place = steps[0].positions
@@ -31,8 +33,8 @@ def refusal(function: Callable, case: tuple) -> str:
     """Why a function cannot be called with these arguments; empty where it can."""
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        return ""  # functions written in C do not tell
+    except Exception:  # functions written in C do not tell, and other callables may do anything
+        return ""
     try:
         signature.bind(*case)
     except TypeError as error:

@@ -18,8 +18,6 @@ def shown(value: Any, *, exactly: bool = False) -> str:
     """A value that was read, in few words. exactly: with all its digits."""
     if isinstance(value, Foreign):
         return value.what
-    if value is ...:
-        return "dots"
     if isinstance(value, str):
         return f"the text {_TEXT.repr(value)}"
     if isinstance(value, list):
@@ -71,22 +69,22 @@ def of_a_value(given: Any, wanted: Any) -> str:
         places = enumerate(zip(letters(given), letters(wanted), strict=True), 1)
         first = next(place for place, (yours, right) in places if yours != right)
         return f"You give {shown(given)}. Its letter {first} is the first that is wrong."
-    numbers = isinstance(given, np.ndarray) and isinstance(wanted, np.ndarray)
-    if not numbers or given.shape != wanted.shape:
+    if not _arrays(given, wanted) or given.shape != wanted.shape:
         return f"You give {shown(given)}, but the answer should be {kind(wanted)}."
     if remark := rearranged(given, wanted):
         return f"{shown(given)} is not it. {remark}"
     if given.ndim:
         where = _entry(_first_index(given, wanted))
-        return f"{shown(given)} is not it. The first entry that is wrong is {where}, from 0."
+        return f"{shown(given)} is not it. The first that is wrong is entry {where} (from 0)."
     return f"{shown(given)} is not it. Read the question once more, then try again."
 
 
 def of_a_result(given: Any, wanted: Any) -> str:
     """What a function gives and what it should; of long arrays the first entries that differ."""
     where, texts = "", (shown(given), shown(wanted))
-    arrays = isinstance(given, np.ndarray) and isinstance(wanted, np.ndarray)
-    if arrays and (texts[0] == texts[1] or any("of shape" in text for text in texts)):
+    if _arrays(given, wanted) and (
+        texts[0] == texts[1] or any("of shape" in text for text in texts)
+    ):
         if given.shape == wanted.shape:
             index = _first_index(given, wanted)
             where = f" at {_entry(index)}" if index else ""
@@ -99,12 +97,16 @@ def of_a_result(given: Any, wanted: Any) -> str:
     return f"you give {texts[0]}{where}, but it should be {texts[1]}"
 
 
+def _arrays(*values: Any) -> bool:
+    return all(isinstance(value, np.ndarray) for value in values)
+
+
 def _shape(value: np.ndarray) -> str:
     return f"an array of shape {value.shape}"
 
 
 def _first_index(given: np.ndarray, wanted: np.ndarray) -> tuple[int, ...]:
-    return tuple(int(axis[0]) for axis in np.nonzero(~close(given, wanted)))
+    return tuple(np.argwhere(~close(given, wanted))[0].tolist())
 
 
 def _entry(index: tuple[int, ...]) -> str:
@@ -116,7 +118,7 @@ def rearranged(given: Any, wanted: Any) -> str:
 
     given, wanted: values that were read and differ.
     """
-    if not (isinstance(given, np.ndarray) and isinstance(wanted, np.ndarray)):
+    if not _arrays(given, wanted):
         return ""
     if any(same(given, wanted.transpose(p)) for p in itertools.permutations(range(wanted.ndim))):
         return "The values are right, the axes are in another order: transpose it."
@@ -129,8 +131,8 @@ def rearranged(given: Any, wanted: Any) -> str:
 
 def always(given: list, wanted: list) -> str:
     """What is wrong in the same way in every case, a summand or a factor; else empty."""
-    pairs = list(zip(given, wanted, strict=True))
-    if not all(isinstance(a, np.ndarray) and a.shape == np.shape(b) for a, b in pairs):
+    shapes = [np.shape(value) for value in wanted]
+    if not _arrays(*given, *wanted) or [np.shape(value) for value in given] != shapes:
         return ""
     yours, right = (
         np.concatenate([np.ravel(v).astype(float) for v in vs]) for vs in (given, wanted)

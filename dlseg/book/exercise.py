@@ -102,13 +102,16 @@ class Exercise:
         """The verdict on a function that is none, is not written yet, or takes other arguments."""
         if not self.cases:
             return None
-        if answer is ... or is_stub(answer):
-            return _BLANK
         if not callable(answer):
-            return Verdict(False, f"The answer should be a function, got {shown(read(answer))}.")
+            found = read(answer)
+            if found is ...:
+                return _BLANK
+            return Verdict(False, f"The answer should be a function, got {shown(found)}.")
+        if is_stub(answer):
+            return _BLANK
         if why := refusal(answer, self.cases[0]):
             call = f"{_counted(self.cases[0])}, such as {arguments(self.cases[0])}"
-            return Verdict(False, f"Your function gets {call}, and does not take them: {why}.")
+            return Verdict(False, f"Your function is called with {call}, but: {why}.")
         return None
 
     def _found(self, answer: Any) -> list:

@@ -51,7 +51,8 @@ def gives_dots(n):
 
 
 @pytest.mark.parametrize(
-    "answer", [..., stub, stub_below_its_name, stub_with_words, gives_dots, lambda n: [1, [...]]]
+    "answer",
+    [..., (..., 2), stub, stub_below_its_name, stub_with_words, gives_dots, lambda n: [1, [...]]],
 )
 def test_dots_are_no_answer_yet(answer):
     assert repr(SQUARE.check(answer)) == (
@@ -121,11 +122,12 @@ def test_an_unforeseen_result_is_shown_beside_the_right_one(answer, reason):
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (lambda x: x, "[0, 1], but it should be 4. The values are right, the axes are in another"),
+        (lambda x: x, "(3, 4), but it should be an array of shape (4, 3). The values are right, t"),
         (
             lambda x: x.ravel(),
-            "you give an array of shape (12,), but it should be an array of shape",
+            "give an array of shape (12,), but it should be an array of shape (4",
         ),
+        (lambda x: 7, "give 7, but it should be an array of shape (4, 3)."),
         (lambda x: x.T + (x.T == 6), "you give 7 at [2, 1], but it should be 6."),
         (
             lambda x: x.T[::-1],
@@ -159,7 +161,7 @@ def test_values_that_differ_behind_the_digits_shown():
     ("answer", "reason"),
     [
         ((11, 36), "[11, 36] is not it. The two are swapped."),
-        ((36, 10), "[36, 10] is not it. The first entry that is wrong is [1], from 0."),
+        ((36, 10), "[36, 10] is not it. The first that is wrong is entry [1] (from 0)."),
         (36, "You give 36, but the answer should be 2 numbers."),
         ([36, 11, 0], "You give [36, 11, 0], but the answer should be 2 numbers."),
         ({36, 11}, "You give a set, which has no order (make it a list), but the answer should"),
@@ -187,7 +189,7 @@ def test_a_function_that_fails_is_told_how_and_where():
 
 def test_other_arguments():
     assert SQUARE.check(lambda a, b: a * b).reason == (
-        "Your function gets 1 argument, such as (2), and does not take them: missing a required "
+        "Your function is called with 1 argument, such as (2), but: missing a required "
         "argument: 'b'."
     )
     assert "too many positional arguments" in SQUARE.check(lambda: 4).reason

@@ -116,8 +116,13 @@ def wrong_answers(stated: Exercise) -> dict[str, object]:
     )
 
 
-def reads_well(reason: str) -> bool:
-    """A sentence of a length that one reads, without addresses in memory and tracebacks."""
+def reads_well(name: str, reason: str) -> bool:
+    """A sentence of a length that one reads, without addresses in memory and tracebacks.
+
+    That an answer "cannot be read" is said of three monsters alone, or our own faults would hide.
+    """
+    if "Your answer cannot be read" in reason:
+        return name.removeprefix("returns ") in ("no class", "hostile class", "of a hostile class")
     return 10 < len(reason) < 400 and not re.search(r"0x[0-9a-f]{6}|Traceback|<\w+ ", reason)
 
 
@@ -130,5 +135,5 @@ def test_a_zoo_of_answers(stated):
         assert stated.check(answer) == Verdict(True, stated.because), (name, stated.check(answer))
     for name, answer in wrong.items():
         verdict = stated.check(answer)
-        assert verdict.right is False and reads_well(verdict.reason), (name, verdict)
+        assert verdict.right is False and reads_well(name, verdict.reason), (name, verdict)
     assert not faults_of(stated)
