@@ -252,9 +252,10 @@ def test_rounding_to_the_digits_of_the_page():
 
 
 def test_single_precision_is_enough():
-    root = function(math.sqrt, (2,), (7e-9,))
-    assert root.check(lambda n: torch.tensor(n).sqrt()).right is True
-    assert root.check(lambda n: float(torch.tensor(n).sqrt()) * (1 + 1e-5)).right is False
+    left = function(lambda x: 1 - x, (np.array([0.2, 0.9999]),))
+    assert left.check(lambda x: 1 - torch.tensor(x).float()).right is True
+    assert left.check(lambda x: (1 - torch.tensor(x).float()).double()).right is False
+    assert left.check(lambda x: (1 - torch.tensor(x).float()) * (1 + 1e-4)).right is False
 
 
 def test_order():
@@ -301,8 +302,16 @@ def test_functions_of_tensors_where_arrays_are_given_and_the_reverse():
 @pytest.mark.parametrize("exercise", [NINE, PAIR, value("abcd"), value(GRID)], ids=str)
 def test_no_monster_breaks_a_page(name, exercise):
     verdict = exercise.check(zoo.MONSTERS[name]())
-    assert verdict.right is False and verdict.reason
+    assert verdict.right is False
+    assert verdict.reason.startswith("Your answer cannot be read.") == (name in zoo.UNREADABLE)
     assert SQUARE.check(lambda n: zoo.MONSTERS[name]()).right is False
+
+
+@pytest.mark.parametrize("name", zoo.FUNCTIONS)
+def test_no_function_breaks_a_page(name):
+    verdict = SQUARE.check(zoo.FUNCTIONS[name])
+    assert verdict.right is False
+    assert "cannot be read" not in verdict.reason
 
 
 def test_a_verdict_reads_without_colour(monkeypatch):

@@ -140,6 +140,8 @@ MONSTERS: dict[str, Callable[[], Any]] = {
     "function": lambda: lambda: 9,
     "counter": lambda: collections.Counter("aab"),
 }
+# Of it not even the type can be told: "Your answer cannot be read".
+UNREADABLE = {"of a hostile class"}
 
 
 class Unspeakable(Exception):

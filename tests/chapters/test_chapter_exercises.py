@@ -119,10 +119,10 @@ def wrong_answers(stated: Exercise) -> dict[str, object]:
 def reads_well(name: str, reason: str) -> bool:
     """A sentence of a length that one reads, without addresses in memory and tracebacks.
 
-    That an answer "cannot be read" is said of three monsters alone, or our own faults would hide.
+    That an answer "cannot be read" is said of one monster alone, or our own faults would hide.
     """
     if "Your answer cannot be read" in reason:
-        return name.removeprefix("returns ") in ("no class", "hostile class", "of a hostile class")
+        return name.removeprefix("returns ") in zoo.UNREADABLE
     return 10 < len(reason) < 400 and not re.search(r"0x[0-9a-f]{6}|Traceback|<\w+ ", reason)
 
 
