@@ -26,12 +26,10 @@ def read_saved(path: Path, zipped: bool = True) -> object:
         _check_zip(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
     except pickle.UnpicklingError as error:  # its own message advises to run the code
         raise Unfit("it holds more than tensors, numbers and texts, or is damaged") from error
-    except Exception as error:  # there is no end to what damaged bytes can raise
-        raise Unfit("it is damaged") from error
+    except Exception as error:  # damaged bytes can raise anything, an OSError too
+        raise Unfit("it is damaged, or no file that PyTorch wrote") from error
 
 
 def _check_zip(path: Path) -> None:
