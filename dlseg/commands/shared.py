@@ -1,6 +1,7 @@
 """What several commands share: options, the folders of runs, one line for what goes wrong."""
 
 import argparse
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,7 +47,7 @@ def last_run() -> Path:
 
 
 def _runs() -> list[int]:
-    return [int(path.name) for path in RUNS.glob("*") if path.name.isdigit()]
+    return [int(path.name) for path in RUNS.glob("*") if re.fullmatch("[0-9]+", path.name)]
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ A data set has `len`, and gives at each index an image, uint8 (H, W, 3) RGB, and
 `palette`, uint8 (256, 3), and `ignore_index`. `CLASSES` and `PALETTE` are those of the scenes.
 """
 
+from dlseg.data.arrays import read_floats
 from dlseg.data.check import check_folder
 from dlseg.data.cityscapes import CLASSES as CITYSCAPES_CLASSES
 from dlseg.data.cityscapes import Cityscapes, label_of, to_ids, to_train_ids
