@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from dlseg.checks import DEVICES, CommandError
-from dlseg.device import setup, use_device
+from dlseg.device import out_of_memory, setup, use_device
 from dlseg.training import CheckpointError, process_group
 
 RUNS = Path("runs")
@@ -66,9 +66,11 @@ def computing(arguments: argparse.Namespace) -> Iterator[torch.device]:
     try:
         with process_group(setup()) as device:
             yield device
-    except torch.OutOfMemoryError as error:
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
         raise CommandError(
-            "the GPU has too little memory: try --accumulate 2, or a smaller --batch-size"
+            "not enough memory: try a smaller --batch-size, or to train with --accumulate 2"
         ) from error
     except (ValueError, OSError, CheckpointError, FloatingPointError) as error:
         # Of an error in a worker process the last line is the message.

@@ -36,6 +36,7 @@ from dlseg.data.transforms import (
     RandomCrop,
     RandomFlip,
     RandomScale,
+    normalise,
     to_tensors,
 )
 from dlseg.data.voc import CLASSES as VOC_CLASSES

@@ -49,7 +49,7 @@ _DECODERS = {
     "BMP": BmpImagePlugin.BmpImageFile,
 }
 _AGAIN = "unpack or copy the file again"
-_ELSEWHERE = "save it as PNG of 8 bits with a program that opens it; if none does, copy it again"
+_ELSEWHERE = "save it as PNG of 8 bits with a program that opens it"
 
 
 class Raw(NamedTuple):
@@ -104,12 +104,13 @@ def decoded(
                 if frame != image.tell():
                     image.seek(frame)
                     _check_size(path, name, image.size, _hungry(image, name), max_pixels)
-                orientation, layout = _orientation(image), _layout(image)
+                layout = _layout(image)
                 if other_byte:
                     _swap(image, layout)
                 _load(image, name)
-            # Pillow turns a TIFF by itself.
-            yield Raw(image, name, 1 if name == "TIFF" else orientation, bits, layout)
+                # A TIFF Pillow has turned. In a PNG EXIF may come last: to ask before would load.
+                orientation = 1 if name == "TIFF" else _orientation(image)
+            yield Raw(image, name, orientation, bits, layout)
 
 
 def _numbers(image: ImageFile, name: str) -> list[int]:
@@ -216,6 +217,9 @@ def _explained(path: Path, name: str, file: BinaryIO) -> Iterator[None]:
         yield
     except (DataError, MemoryError):
         raise
+    except Image.DecompressionBombError as error:
+        problem = f"has more pixels than Pillow reads of a {name}"
+        raise DataError(Fault(path, problem, _ELSEWHERE)) from error
     except Exception as error:  # there is no end to what damaged bytes can raise
         found = damage(name, file)
         if found is None and name in ("JPEG", "GIF", "BMP") and _too_short(error):
@@ -235,7 +239,7 @@ def _unreadable(name: str, file: BinaryIO, error: Exception) -> str:
     """Why an intact file is not decoded, in plain words where they are known."""
     if deep := re.search(r"(\d+)-bit layers", str(error)):
         return f"has {deep[1]} bits per channel, more than are read of a JPEG"
-    if name == "TIFF" and "pixel mode" in str(error):
+    if name == "TIFF" and isinstance(error, SyntaxError):
         tags = tiff_tags(file)
         bits = "/".join(map(str, sorted(set(tags.get(258, (1,))))))
         return f"is a TIFF of {tags.get(277, 1)} channels of {bits} bits, which is not read"

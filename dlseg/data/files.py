@@ -18,7 +18,7 @@ from PIL import Image
 
 from dlseg.aside import new_file
 from dlseg.data.decode import MAX_PIXELS, Raw, decoded
-from dlseg.data.faults import DataError, Fault
+from dlseg.data.faults import DataError, Fault, shown
 from dlseg.data.formats import PNG_SIGNATURE
 from dlseg.data.pictures import read_image, row_bands, whole_array
 
@@ -59,10 +59,10 @@ class Pair:
             return
         mask, picture = (f"{a.shape[0]} x {a.shape[1]}" for a in (label, image))
         problem = f"the mask has {mask} pixels (height x width), its image {picture}"
-        remedy = f"make the mask anew for {self.image}, or resize it with nearest neighbour"
+        remedy = f"make the mask anew for {shown(self.image)}, or resize it with nearest neighbour"
         if image.shape[:2] == label.shape[::-1]:
             problem += " as its orientation (EXIF) turns it"
-            remedy = f"turn the mask, or make it anew for {self.image} as a viewer shows it"
+            remedy = f"turn the mask, or make it anew for {shown(self.image)} as a viewer shows it"
         raise DataError(Fault(self.label, problem, remedy))
 
 
@@ -162,7 +162,7 @@ def _check_form(path: Path, raw: Raw) -> None:
     if mode in ("1", "L", "P", "F") or mode.startswith("I"):
         return
     read = "read_image(OLD)" if raw.bits <= 8 else "read_image(OLD, white=65535)"
-    problem = f"the mask is no image of class indices, but in colours (Pillow's mode {mode})"
+    problem = f"the mask is no image of class indices (Pillow's mode {mode})"
     if _is_grey(whole_array(raw)):
         problem = f"the mask is grey, but saved in colours (Pillow's mode {mode})"
         remedy = f"write_label(NEW, {read}[..., 0]) of dlseg.data makes an index PNG of it"
@@ -191,12 +191,12 @@ def _check_range(path: Path, label: np.ndarray, num_classes: int, ignore_index: 
     good = allowed[numbers]
     if not good.all():
         values = np.unique(label[~good]).tolist()
-        shown = ", ".join(f"{value:g}" for value in values[:5]) + (
+        some = ", ".join(f"{value:g}" for value in values[:5]) + (
             ", ..." if len(values) > 5 else ""
         )
         expected = f"0 to {num_classes - 1}" + (
             f" or {ignore_index}" if ignore_index is not None else ""
         )
-        problem = f"holds the labels {shown} in {(~good).sum()} of {label.size} pixels"
+        problem = f"holds the labels {some} in {(~good).sum()} of {label.size} pixels"
         remedy = f"labels must be {expected}: number the classes from 0 and save the mask again"
         raise DataError(Fault(path, problem, remedy))

@@ -146,7 +146,7 @@ def _is_long(file: BinaryIO, start: int, length: int) -> bool:
 
 
 def _png(file: BinaryIO) -> int | str:
-    end = 0
+    end = 8
     try:
         for kind, start, length in png_chunks(file):
             end = start + length + 4

@@ -148,9 +148,12 @@ def read_names(lists: Path, split: str) -> list[str]:
         raise DataError(Fault(path, "there is no such list", _remedy(lists, split))) from error
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
-        raise DataError(Fault(path, problem, "make it a file that you may read")) from error
+        raise DataError(
+            Fault(path, problem, "write it anew, as a file that you may read")
+        ) from error
     except UnicodeDecodeError as error:
-        raise DataError(Fault(path, "the list is no text", "write one name a line")) from error
+        remedy = "save it as UTF-8, one name a line"
+        raise DataError(Fault(path, "the list is no text in UTF-8", remedy)) from error
     names = [_name(line.strip()) for line in lines if line.strip()]
     twice = [name for name, times in Counter(names).items() if times > 1]
     if not names:
