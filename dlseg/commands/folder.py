@@ -48,7 +48,8 @@ def find_pictures(given: list[Path], out: Path) -> list[Picture]:
     the end, or with it where two differ in it alone.
     Raises CommandError where there is none, for a video, and where two would have the same name.
     """
-    files = list(dict.fromkeys(file for path in given for file in _files_at(path)))
+    remarks: list[str] = []
+    files = list(dict.fromkeys(file for path in given for file in _files_at(path, remarks)))
     for file in files:
         if file.parent.resolve() == out.resolve():
             raise CommandError(f"--out {out} is the folder of {shown(file)}; choose another")
@@ -66,6 +67,8 @@ def find_pictures(given: list[Path], out: Path) -> list[Picture]:
         if there != picture.path:
             two = f"{shown(there)} and {shown(picture.path)}"
             raise CommandError(f"{two} have one name; predict them apart, with an --out for each")
+    for remark in remarks:
+        print(remark, file=sys.stderr)
     return pictures
 
 
@@ -147,11 +150,11 @@ def _say(text: str) -> None:
     tqdm.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
-def _files_at(path: Path) -> list[Path]:
+def _files_at(path: Path, remarks: list[str]) -> list[Path]:
     """The file, or the pictures of the folder. CommandError for no file, none and a video."""
     with one_line(OSError, start=f"{shown(path)} cannot be looked at: "):
         if path.is_dir():
-            return _pick(path, sorted(path.iterdir()))
+            return _pick(path, sorted(path.iterdir()), remarks)
         if not path.exists():
             raise CommandError(f"{shown(path)}: there is no such file")
     if path.suffix.lower() in VIDEOS:
@@ -160,15 +163,15 @@ def _files_at(path: Path) -> list[Path]:
     return [path]
 
 
-def _pick(folder: Path, inside: list[Path]) -> list[Path]:
-    """The pictures of a folder; what else it has is told. CommandError where it has none."""
+def _pick(folder: Path, inside: list[Path], remarks: list[str]) -> list[Path]:
+    """The pictures of a folder; what else it has goes to `remarks`. CommandError for none."""
     left = Counter(kind for kind in map(_kind, inside) if kind not in SUFFIXES)
     files = [file for file in inside if _kind(file) in SUFFIXES]
     if not files:
         also = f" (but {_listed(left)})" if left else ""
         raise CommandError(f"{shown(folder)} holds no {', '.join(COMMON)} file{also}")
     if left:
-        print(f"{shown(folder)}: left out {_listed(left)}", file=sys.stderr)
+        remarks.append(f"{shown(folder)}: left out {_listed(left)}")
     return files
 
 

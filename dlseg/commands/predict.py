@@ -66,8 +66,8 @@ def predict(arguments: argparse.Namespace) -> int:
     """Label images with a trained network; write index PNG, palette PNG, overlay and legend."""
     checkpoint = arguments.checkpoint or last_run() / LAST
     out = arguments.out or checkpoint.parent / "predictions"
-    pictures = find_pictures(arguments.images, out)
     _check_options(arguments)
+    pictures = find_pictures(arguments.images, out)
     use_device(arguments.device)
     network = load(checkpoint, arguments.output_stride)
 

@@ -175,8 +175,11 @@ def test_list_that_cannot_be_read(folder):
     path = folder / "ImageSets" / "Segmentation" / "val.txt"
     path.unlink()
     path.mkdir()
-    with pytest.raises(DataError, match=r"val.txt: cannot be read: Is a directory; make it a file"):
+    with pytest.raises(DataError, match=r"val.txt: cannot be read: Is a directory; write it anew"):
         VOC(folder, "val")
+    path.rmdir()
+    path.write_text("2007_000033")
+    assert len(VOC(folder, "val")) == 1
 
 
 def test_no_voc_here(tmp_path):
