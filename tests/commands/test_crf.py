@@ -133,7 +133,7 @@ def test_labels_keep_their_numbers_and_unsure_pixels_get_one(files, scene):
         (("photo.png", "photo.png"), "the mask is no image of class indices (Pillow's mode RGB)"),
         (("photo.png", "wide.png"), "has 32 x 41 pixels (height x width), the image 32 x 40"),
         (("photo.png", "empty.png"), "if that label is a class, give --ignore none"),
-        (("p.npy", "index.png"), "is neither JPEG nor PNG"),
+        (("p.npy", "index.png"), "is a NumPy file; save the array with write_image"),
         (("photo.png", "wide.npy"), "must be (C, 32, 40) or (32, 40, C) for this image"),
         (("photo.png", "flat.npy"), "got (32, 40); upsample bilinearly"),
         (("photo.png", "whole.npy"), "it holds int64, not floats of"),
