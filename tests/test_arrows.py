@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent / "dlseg"
-# What each part of dlseg may import. `checks`, `aside`, `device` and `fetch` serve all that use
-# torch; `checks` alone also the arithmetic, which does without.
-SERVE = {"checks", "aside", "device", "fetch"}
+# What each part of dlseg may import. `checks`, `doors`, `aside`, `device` and `fetch` serve all
+# that use torch; `checks` alone also the arithmetic, which does without.
+SERVE = {"checks", "doors", "aside", "device", "fetch"}
 BLOCKS = {"arithmetic", "layers"}
 LIBRARY = {"data", "metrics", "inspect", "crf", "models", "backbones"} | BLOCKS
 ALLOWED = {
     "checks": set(),
+    "doors": {"checks"},
     "device": {"checks"},
     "aside": set(),
     "fetch": {"checks", "aside"},

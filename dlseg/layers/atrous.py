@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dlseg.arithmetic import effective_kernel, output_size
+from dlseg.checks import described
 
 
 def output_shape(x: Tensor, weight: Tensor, rate: int, stride: int, padding: int) -> tuple:
@@ -24,6 +25,10 @@ def output_shape(x: Tensor, weight: Tensor, rate: int, stride: int, padding: int
             "expected x (B, C, H, W) and weight (D, C, k, k) with the same C, "
             f"got {tuple(x.shape)} and {tuple(weight.shape)}"
         )
+    if x.dtype != weight.dtype or not x.is_floating_point():
+        raise ValueError(
+            f"x and weight must be floats of one kind, got {described(x)} and {described(weight)}"
+        )
     height = output_size(x.shape[2], weight.shape[2], stride, padding, rate)
     width = output_size(x.shape[3], weight.shape[3], stride, padding, rate)
     return x.shape[0], weight.shape[0], height, width
@@ -35,6 +40,8 @@ def insert_zeros(weight: Tensor, rate: int) -> Tensor:
     weight: (D, C, k, k).
     Returns: (D, C, K, K) with K = k + (k-1)(rate-1). Source: DeepLab v2, section 3.1.
     """
+    if weight.dim() != 4:
+        raise ValueError(f"expected weight (D, C, k, k), got {described(weight)}")
     rows = effective_kernel(weight.shape[2], rate)
     columns = effective_kernel(weight.shape[3], rate)
     holes = weight.new_zeros(*weight.shape[:2], rows, columns)
