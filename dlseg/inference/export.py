@@ -62,7 +62,8 @@ def export_onnx(
     and both sides free.
     notes: kept in the file's metadata, such as the names of the classes.
     Raises ValueError for a size that is no two whole numbers, or that the network does not take,
-    for a network not in float32, and for one that returns no logits or no numbers; ExportError where the network cannot be translated; OSError where the file cannot be written.
+    for a network not in float32, and for one that returns no logits or no numbers; ExportError
+    where the network cannot be translated; OSError where the file cannot be written.
     """
     shape = TRACED if size is None else (1, 3, *_checked(size))
     path = Path(path)
