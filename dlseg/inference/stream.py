@@ -13,6 +13,7 @@ from torch import nn
 
 from dlseg.checks import check_integer
 from dlseg.data import MEAN, STD, normalise
+from dlseg.doors import logits_of
 from dlseg.inspect import evaluating
 
 
@@ -56,5 +57,6 @@ def _labels(model: nn.Module, image: np.ndarray, mean, std) -> np.ndarray:
     # Entered for every frame: across a `yield` both would reach into the caller's own code.
     device = next(chain(model.parameters(), model.buffers())).device
     with evaluating(model), torch.no_grad():
-        logits = model(x[None].to(device))  # (1, C, H, W)
+        logits = logits_of(model(x[None].to(device)))  # (1, C, H, W)
+    check_integer("the model's number of classes", logits.shape[1], 1, 256)
     return logits[0].argmax(0).byte().cpu().numpy()  # the copy waits for a GPU to finish

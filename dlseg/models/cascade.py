@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dlseg.arithmetic import StagePlan
 from dlseg.backbones import ResNet, make_backbone, multi_grid_plans, stage
-from dlseg.checks import check_choice, check_integer
+from dlseg.checks import check_choice, check_classes, check_integer
 from dlseg.models.deeplabv3 import initialise_head
 
 
@@ -44,8 +44,7 @@ class DeepLabV3Cascade(nn.Module):
         multi_grid: Sequence[int] = (1, 1, 1),
     ):
         super().__init__()
-        num_classes = check_integer("num_classes", num_classes, 1)
-        self.num_classes = num_classes
+        self.num_classes = num_classes = check_classes("num_classes", num_classes, 1)
         if output_stride is not None:
             output_stride = check_integer("output_stride", output_stride, 1)
         stride = output_stride and min(output_stride, 32)

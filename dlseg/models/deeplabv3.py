@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from dlseg.arithmetic import round_channels
 from dlseg.backbones import make_backbone
-from dlseg.checks import check_batch, check_choice, check_integer
+from dlseg.checks import check_choice, check_classes, check_integer
+from dlseg.doors import check_batch
 from dlseg.layers import SeparableConv2d
 
 # Unit rates of the last stage, where it has three units to multiply (section 3.2.1).
@@ -52,8 +53,7 @@ class DeepLabV3(nn.Module):
         align_corners: bool = False,
     ):
         super().__init__()
-        num_classes = check_integer("num_classes", num_classes, 1)
-        self.num_classes = num_classes
+        self.num_classes = num_classes = check_classes("num_classes", num_classes, 1)
         self.backbone = make_backbone(backbone, output_stride, width, weights, MULTI_GRID)
         self.output_stride, self.align_corners = self.backbone.output_stride, align_corners
         channels = round_channels(256 * width) if channels is None else channels

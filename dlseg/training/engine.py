@@ -21,10 +21,11 @@ from tqdm import tqdm
 
 from dlseg.aside import only_one
 from dlseg.checks import check_integer
+from dlseg.doors import check_same_classes
 from dlseg.training.checkpoint import LAST, CheckpointError
 from dlseg.training.distributed import distribute, is_main, processes, rank, sum_over_processes
 from dlseg.training.loader import TrainingPictures, training_batches
-from dlseg.training.losses import ScoreMaps, labelled_pixels, loss_sums
+from dlseg.training.losses import IGNORE, ScoreMaps, labelled_pixels, loss_sums, void_of
 from dlseg.training.optimiser import make_optimiser, prepare_batch_norm, set_learning_rate
 from dlseg.training.recipe import Recipe
 from dlseg.training.run import History, Run
@@ -105,11 +106,7 @@ def _new_run(
     extra: dict | None,
 ) -> Run:
     """A run before its first step, on `device`. ValueError where the numbers of classes differ."""
-    if model.num_classes != dataset.num_classes:
-        raise ValueError(
-            f"the model has {model.num_classes} classes and the data set {dataset.num_classes}; "
-            f"build the model with num_classes={dataset.num_classes} (void, 255, is no class)"
-        )
+    check_same_classes(getattr(model, "num_classes", None), dataset.num_classes)
     half = device.type == "cuda" and recipe.mixed_precision
     scaler = torch.amp.GradScaler(device.type, enabled=half)
     model.to(device)
@@ -150,7 +147,8 @@ def _steps(
     start = len(history.losses)
     pictures = TrainingPictures(dataset, recipe, rank(), processes(), start)
     batches = training_batches(pictures, workers, device)
-    network = distribute(ScoreMaps(run.model, recipe.loss), device)
+    maps = ScoreMaps(run.model, recipe.loss, dataset.num_classes)
+    network, void = distribute(maps, device), void_of(dataset)
     began = time.perf_counter()
     for iteration in _progress(start, recipe.iterations, history):
         asked = time.perf_counter()
@@ -160,7 +158,8 @@ def _steps(
         set_learning_rate(run.optimiser, rate)
         prepare_batch_norm(run.model, recipe)
         _seed_dropout(recipe.seed, iteration)
-        loss = train_step(network, run.optimiser, run.scaler, images, labels, recipe.accumulate)
+        batch = images, labels, recipe.accumulate, void
+        loss = train_step(network, run.optimiser, run.scaler, *batch)
         _check_loss(loss, iteration, rate, path)
         history.losses.append(loss)
         history.images += recipe.batch_size
@@ -193,11 +192,12 @@ def train_step(
     images: Tensor,
     labels: Tensor,
     accumulate: int = 1,
+    ignore_index: int = IGNORE,
 ) -> float:
     """One step of the optimiser on one batch; gives its loss; no step if that is no number.
 
     network: `ScoreMaps`, alone or distributed. images: (B, 3, H, W), labels: (B, H, W), this
-    process's share; they are computed in `accumulate` parts.
+    process's share, in which `ignore_index` counts nothing; computed in `accumulate` parts.
     The loss is the mean over the labelled pixels of the whole batch, of all parts and processes.
     """
     network.zero_grad(set_to_none=True)
@@ -208,8 +208,9 @@ def train_step(
             with torch.autocast(images.device.type, enabled=scaler.is_enabled()):
                 maps = network(part)
             if counts is None:  # only now the sizes of the maps are known
-                counts = sum_over_processes(labelled_pixels(maps, labels)).clamp(min=1)
-            loss = (loss_sums(maps, target) / counts).sum()
+                labelled = labelled_pixels(maps, labels, ignore_index)
+                counts = sum_over_processes(labelled).clamp(min=1)
+            loss = (loss_sums(maps, target, ignore_index) / counts).sum()
             # The gradients of the processes are averaged; times their number, they are added.
             scaler.scale(loss * processes()).backward()
         total += loss.detach()

@@ -48,6 +48,9 @@ def test_guards_go_and_the_rest_stays():
         ("y = check_integer('x', x, 1)", False),
         ("for a in b:\n    c.append(a)", False),
         ("layer.check(x)", False),
+        ("rate = check_integer('rate', rate, 1)", True),
+        ("rate, stride = check_window(rate, stride)", True),
+        ("wide = check_integer('rate', rate, 1)", False),
     ],
 )
 def test_what_a_guard_is(code, guard):
