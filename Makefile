@@ -24,14 +24,14 @@ else
 PYTHON ?= python3
 SCRIPTS := bin
 endif
-NIGHTLY := newest lowest slow mutants fuzz
+NIGHTLY := newest lowest test-nightly mutants fuzz
 VENV := .venv
 BIN := $(VENV)/$(SCRIPTS)
 # pip shows its progress, but not in the log of a CI.
 PIP := $(BIN)/python -m pip install $(if $(CI),--quiet) --disable-pip-version-check -c constraints.txt
 
 .PHONY: read test lint test-package test-chapters run site test-browser tools parity pydensecrf bench experiments clean
-.PHONY: gpu nightly newest lowest slow first-failure open-issue
+.PHONY: gpu nightly newest lowest test-nightly first-failure open-issue
 
 read: $(VENV)/.read
 	$(BIN)/dlseg read --port $(PORT)
@@ -96,7 +96,7 @@ nightly:
 	$(MAKE) --keep-going $(NIGHTLY)
 
 # Tests that are too long for every push; none may be marked so (pytest then says 5).
-slow: $(VENV)/.test
+test-nightly: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m nightly || [ $$? -eq 5 ]
 
 # Both ends of the ranges of pyproject.toml, constraints.txt aside: an environment each, all package
