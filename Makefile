@@ -84,7 +84,7 @@ $(VENV)/.pydensecrf: Makefile | $(VENV)/.read
 	touch $@
 
 bench: $(VENV)/.test $(VENV)/.onnx
-	for file in $(filter-out benchmarks/gpu.py,$(wildcard benchmarks/*.py)); do \
+	for file in $(filter-out benchmarks/gpu%,$(wildcard benchmarks/*.py)); do \
 		$(BIN)/python $$file || exit 1; \
 	done
 

@@ -5,7 +5,7 @@
 
 Each part is a process with a limit of time, and each row is written as soon as it is measured:
 what was stopped keeps its rows, and the next run does the rest. What is measured stands in
-`gpu_parts`:
+`gpu_checks` (1 to 3) and `gpu_speed` (4 to 6):
 
 1. same: networks, a training step, the CRF, tiles, metrics: as on the CPU?
 2. tests: the package's tests that compute on the device of DLSEG_DEVICE.
@@ -27,15 +27,39 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from benchmarks.gpu_parts import PARTS, Sizes, rows
+from benchmarks import gpu_checks, gpu_speed
+from benchmarks.gpu_sizes import Sizes
 from dlseg.aside import new_file
+from dlseg.device import setup
 
 ROOT = Path(__file__).parents[1]
+PARTS = {
+    "same": gpu_checks.same,
+    "tests": gpu_checks.tests,
+    "chapters": gpu_checks.chapters,
+    "crf": gpu_speed.crf,
+    "networks": gpu_speed.networks,
+    "deploy": gpu_speed.deploy,
+}
 # Seconds; together the ten minutes.
 LIMITS = {"same": 50, "tests": 100, "chapters": 200, "crf": 50, "networks": 140, "deploy": 60}
+
+
+def rows(part: str, sizes: Sizes, device: str, known: Iterable[str] = ()) -> Iterator:
+    """Names and measured rows of a part, without the known ones; a failure is a row, too."""
+    setup()
+    for name, measure in PARTS[part](sizes, torch.device(device)).items():
+        if name not in known:
+            try:
+                yield name, measure()
+            except pytest.skip.Exception as reason:
+                yield name, {"left out": str(reason)}
+            except Exception as error:
+                yield name, {"failed": f"{type(error).__name__}: {error}"[:500]}
 
 
 def about(device: str) -> dict:
@@ -55,20 +79,22 @@ def collect(command: list[str], limit: float) -> Iterator[tuple[str, dict]]:
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, **own) as process:
         late = threading.Event()
 
-        def stop() -> None:
-            late.set()
+        def kill() -> None:
             if os.name == "posix":
                 os.killpg(process.pid, signal.SIGKILL)
             else:
                 process.kill()
 
-        timer = threading.Timer(limit, stop)
+        timer = threading.Timer(limit, lambda: (late.set(), kill()))
         timer.start()
         try:
             for line in process.stdout:
                 if line.startswith("["):
                     name, row = json.loads(line)
                     yield name, row
+        except BaseException:
+            kill()
+            raise
         finally:
             timer.cancel()
     if late.is_set():
@@ -114,11 +140,13 @@ def run_part(part: str, content: dict, arguments, limit: float) -> None:
         return
     begin = time.perf_counter()
     try:
-        for name, row in measured(part, list(entry["rows"]), arguments, limit):
+        known = [name for name, row in entry["rows"].items() if "failed" not in row]
+        for name, row in measured(part, known, arguments, limit):
             entry["rows"][name] = row
             keep(arguments.json, content)
             print(f"{part}: {name}: {json.dumps(row)}", flush=True)
-        entry["done"], entry["end"] = True, "whole"
+        entry["done"] = not any("failed" in row for row in entry["rows"].values())
+        entry["end"] = "whole" if entry["done"] else "some rows failed, and are tried again"
     except (TimeoutError, RuntimeError) as error:
         entry["end"] = str(error)
     seconds = time.perf_counter() - begin
