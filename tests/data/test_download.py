@@ -21,6 +21,10 @@ from dlseg.fetch import Checksum
 from tests.data.folders import write_cityscapes, write_voc
 from tests.peers import load_torchvision
 
+pytestmark = pytest.mark.skipif(
+    not hasattr(tarfile, "data_filter"), reason="Python before 3.11.4 unpacks no tar safely"
+)
+
 
 class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
