@@ -1,6 +1,6 @@
 """Small faults that a test should notice: where a module has room for one, and what it reads then.
 
-A fault replaces the text of one node, so that all else, comments and docstrings too, stays as it is.
+A fault replaces the text of one node: all else, comments and docstrings too, stays as it is.
 """
 
 import ast
@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 
 OFF, SIGN, COMPARISON = "off by one", "sign", "comparison"
 DROPPED, SWAPPED, CONSTANT = "dropped line", "swapped arguments", "constant"
@@ -180,7 +180,7 @@ def _calls(node: ast.Call) -> Iterator[tuple[str, str]]:
     if name == "range":
         more = ast.BinOp(arguments[-1], ast.Add(), ast.Constant(1))
         yield OFF, ast.unparse(ast.Call(node.func, [*arguments[:-1], more], []))
-    for index, (first, second) in enumerate(zip(arguments, arguments[1:], strict=False)):
+    for index, (first, second) in enumerate(pairwise(arguments)):
         if name not in _SYMMETRIC and ast.dump(first) != ast.dump(second):
             swapped = [*arguments[:index], second, first, *arguments[index + 2 :]]
             yield SWAPPED, ast.unparse(ast.Call(node.func, swapped, node.keywords))
