@@ -6,6 +6,10 @@
 #   make test-browser         a real browser on JupyterLab and on the site
 #   make bench                benchmarks against peers
 #   make experiments          train what the chapters compare over seeds (hours; goes on where it was)
+#   make mutants [PACKAGE=crf] [COUNT=15] [SEED=0]
+#                             plant small faults in a copy, one at a time: does a test notice?
+#   make fuzz [N=200000] [SEED=1] [CASE=name:seed:number]
+#                             strange inputs for all that takes some, or one of them again
 #   make pydensecrf           build the peer of the CRF's tests and benchmark
 PYTHON ?= python3
 PORT ?= 8888
@@ -17,7 +21,7 @@ BIN := $(VENV)/bin
 # pip shows its progress, but not in the log of a CI.
 PIP := $(BIN)/python -m pip install $(if $(CI),--quiet) --disable-pip-version-check -c constraints.txt
 
-.PHONY: read test lint test-package test-chapters run site test-browser tools parity pydensecrf bench experiments clean
+.PHONY: mutants fuzz read test lint test-package test-chapters run site test-browser tools parity pydensecrf bench experiments clean
 
 read: $(VENV)/.read
 	$(BIN)/dlseg read --port $(PORT)
@@ -70,6 +74,14 @@ $(VENV)/.pydensecrf: Makefile | $(VENV)/.read
 
 bench: $(VENV)/.test $(VENV)/.onnx
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+# It goes on where it was stopped; survivors and reasons are in tests/mutants/survivors.toml.
+mutants: $(VENV)/.test $(VENV)/.onnx
+	$(BIN)/python tests/mutants/run.py $(PACKAGE) --count $(or $(COUNT),15) --seed $(or $(SEED),0)
+
+fuzz: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/run.py --inputs $(or $(N),10000) \
+		--seed $(or $(SEED),0) $(if $(CASE),--case '$(CASE)')
 
 experiments: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python assets/experiments/run.py

@@ -34,16 +34,14 @@ REASONS = Path(__file__).with_name("survivors.toml")
 RESULTS = ROOT / "build" / "mutants"
 STRICT = ("arithmetic", "layers", "models", "crf", "metrics", "training", "commands")
 OTHERS = ("backbones", "data", "inference", "inspect", "book", "serve")
-SERVE = ("checks", "aside", "device", "fetch")  # modules that belong to no package
-SERVE_TESTS = ("argument_checks", "aside", "device")
 KILLED, SURVIVED = "killed", "survived"
 LEAST = 60  # seconds that a run of tests has, however fast it is without a fault
 
 
 def modules(package: str) -> list[Path]:
     """The files of a package that faults are planted in; a face has only names."""
-    if package == "serve":
-        return [ROOT / "dlseg" / f"{name}.py" for name in SERVE]
+    if package == "serve":  # the modules that belong to no package
+        return sorted((ROOT / "dlseg").glob("[!_]*.py"))
     files = sorted((ROOT / "dlseg" / package).rglob("*.py"))
     return [file for file in files if file.name not in ("__init__.py", "__main__.py")]
 
@@ -51,7 +49,9 @@ def modules(package: str) -> list[Path]:
 def tests(package: str) -> list[Path]:
     """The files of tests that must notice a fault in a package."""
     if package == "serve":
-        return [ROOT / "tests" / f"test_{name}.py" for name in SERVE_TESTS]
+        names = {f"test_{module.stem}.py" for module in modules(package)}
+        more = [ROOT / "tests/test_argument_checks.py", ROOT / "tests/data/test_download.py"]
+        return [file for file in sorted((ROOT / "tests").glob("*.py")) if file.name in names] + more
     return sorted((ROOT / "tests" / package).rglob("test_*.py"))
 
 
@@ -141,18 +141,22 @@ def measure(tree: Path, package: str) -> float:
 
 
 class Record:
-    """What is known of the faults of a package from earlier runs, on disk."""
+    """What is known of the faults of a package from earlier runs, on disk.
+
+    Modules and tests count as they are when the record is opened.
+    """
 
     def __init__(self, package: str):
         self.file = RESULTS / f"{package}.json"
-        self.package = package
         self.entries = json.loads(self.file.read_text()) if self.file.is_file() else {}
+        self.modules = {str(file.relative_to(ROOT)): _digest([file]) for file in modules(package)}
+        self.tests = _digest(tests(package))
 
     def get(self, fault: Fault) -> str | None:
         """What became of the fault; None where it, or tests that let it pass, changed since."""
         entry = self.entries.get(fault.key, {})
-        known = entry.get("state") if entry.get("module") == self._digest(fault) else None
-        changed = entry.get("tests") != self._tests()
+        known = entry.get("state") if entry.get("module") == self.modules[fault.file] else None
+        changed = entry.get("tests") != self.tests
         return None if known == SURVIVED and changed else known
 
     def put(self, fault: Fault, stopped: str, seconds: float) -> None:
@@ -161,19 +165,15 @@ class Record:
             "state": KILLED if stopped else SURVIVED,
             "by": stopped,
             "seconds": round(seconds, 1),
-            "module": self._digest(fault),
-            "tests": self._tests(),
+            "module": self.modules[fault.file],
+            "tests": self.tests,
         }
         self.file.parent.mkdir(parents=True, exist_ok=True)
         self.file.write_text(json.dumps(self.entries, indent=1))
 
-    def _digest(self, fault: Fault) -> str:
-        return sha256((ROOT / fault.file).read_bytes()).hexdigest()[:16]
 
-    def _tests(self) -> str:
-        texts = [file.read_bytes() for file in sorted((ROOT / "tests").rglob("*.py"))]
-        own = [file.read_bytes() for file in tests(self.package)] or texts
-        return sha256(b"".join(own)).hexdigest()[:16]
+def _digest(files: list[Path]) -> str:
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 def hunt(package: str, drawn: list[Fault], record: Record, deadline: float) -> None:
@@ -183,7 +183,10 @@ def hunt(package: str, drawn: list[Fault], record: Record, deadline: float) -> N
         return
     with copy_of_tree() as tree:
         quiet = measure(tree, package)
-        print(f"{package}: {len(waiting)} of {len(drawn)} to run, tests take {quiet:.0f} s")
+        print(
+            f"{package}: {len(waiting)} of {len(drawn)} to run, tests take {quiet:.0f} s",
+            flush=True,
+        )
         for fault in waiting:
             if time.monotonic() > deadline:
                 return
