@@ -42,8 +42,11 @@ def extra(rng: Random, command: str) -> list[str]:
         else:
             name = rng.choice(names)
             value = rng.choice((rng.choice(NUMBERS), rng.choice(WORDS), word(rng)))
-            # Whoever names another folder for the output gets it there.
-            arguments += [f"--{name}", value.strip("./") if name == "out" else value]
+            if name == "out":
+                value = value.strip("./")  # whoever names a folder elsewhere gets it there
+            if name == "width" and value in NUMBERS[1:6]:
+                value = "0"  # a wide network takes as long as it was asked for
+            arguments += [f"--{name}", value]
     return arguments
 
 

@@ -130,8 +130,8 @@ def stack(rng: Random) -> nn.Sequential:
         lambda: nn.Upsample(scale_factor=2),
         lambda: nn.ReLU(),
     )
-    _load_tracing()
     with torch.random.fork_rng():
+        _load_tracing()
         torch.manual_seed(0)
         last = rng.choice((nn.AdaptiveAvgPool2d(rng.randint(1, 3)), nn.Flatten(), nn.ReLU()))
         return nn.Sequential(*(rng.choice(kinds)() for _ in range(rng.randint(1, 3))), last)
