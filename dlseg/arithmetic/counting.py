@@ -51,8 +51,7 @@ def separable_parameters(
     Source: MobileNet, section 3.1 (with one window per channel).
     """
     depthwise = depthwise_parameters(in_channels, kernel_size, depth_multiplier)
-    windows = depthwise_parameters(in_channels, 1, depth_multiplier)
-    return depthwise + conv_parameters(windows, out_channels, 1)
+    return depthwise + conv_parameters(in_channels * depth_multiplier, out_channels, 1)
 
 
 def separable_multiply_adds(
@@ -105,7 +104,6 @@ def inverted_residual_multiply_adds(
 
 def _inverted_residual(in_channels, out_channels, expansion, kernel_size) -> tuple[int, int, int]:
     """Weights of the three convolutions, in order."""
-    in_channels = check_integer("in_channels", in_channels, 1)
     wide = in_channels * check_integer("expansion", expansion, 1)
     expand = conv_parameters(in_channels, wide, 1) if expansion > 1 else 0
     return expand, depthwise_parameters(wide, kernel_size), conv_parameters(wide, out_channels, 1)

@@ -118,7 +118,7 @@ def valid_tap_fractions(size: int, rate: int, kernel_size: int = 3) -> dict[int,
     size = check_integer("size", size, 1)
     layer = Layer(kernel_size, 1, same_padding(kernel_size, rate), rate)
     axis = Counter(len(layer.reads(position, size)) for position in range(size))
-    counts = {*axis, *range(1, layer.kernel_size + 1)}
+    counts = {*axis, *range(1, kernel_size + 1)}
     shares = {key: 0 for key in sorted({row * column for row in counts for column in counts})}
     for row, rows in axis.items():
         for column, columns in axis.items():

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dlseg.arithmetic.layer import Layer
-from dlseg.checks import check_integer
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,9 @@ class Field:
         """First and last pixel seen by the units `first` to `last` (by default one unit).
 
         Not clipped to the image: what lies outside was padding. Source: Distill 2019, u_0 and v_0.
-        Raises ValueError where `last` lies before `first`, or one is no integer.
+        Raises ValueError where `last` lies before `first`.
         """
-        first = check_integer("first", first, -math.inf)
-        last = first if last is None else check_integer("last", last, -math.inf)
+        last = first if last is None else last
         if last < first:
             raise ValueError(f"last must not lie before first, got first={first}, last={last}")
         begin = first * self.stride - self.padding

@@ -4,8 +4,8 @@ Everything here is along one axis of the map; a square layer on a square map nee
 Sizes and positions are in pixels of the map that the layer reads, counted from 0.
 """
 
-import math
 from dataclasses import dataclass
+from operator import index
 
 from dlseg.checks import check_integer
 
@@ -68,18 +68,9 @@ def taps(position: int, kernel_size: int, stride: int = 1, padding: int = 0, rat
     """
     kernel_size = check_integer("kernel_size", kernel_size, 1)
     rate = check_integer("rate", rate, 1)
-    start = check_integer("position", position, -math.inf) * check_integer("stride", stride, 1)
+    start = index(position) * check_integer("stride", stride, 1)
     start -= check_integer("padding", padding, 0)
     return [start + rate * tap for tap in range(kernel_size)]
-
-
-def keep_integers(record: object, **least: float) -> None:
-    """Make fields of a frozen record plain ints: those of NumPy overflow without a word.
-
-    least: the smallest value of each field. Raises ValueError where one is no integer, or smaller.
-    """
-    for name, smallest in least.items():
-        object.__setattr__(record, name, check_integer(name, getattr(record, name), smallest))
 
 
 @dataclass(frozen=True)
@@ -98,7 +89,8 @@ class Layer:
     name: str = ""
 
     def __post_init__(self):
-        keep_integers(self, kernel_size=1, stride=1, padding=0, rate=1)
+        for field, least in (("kernel_size", 1), ("stride", 1), ("padding", 0), ("rate", 1)):
+            check_integer(field, getattr(self, field), least)
 
     @property
     def effective_kernel(self) -> int:

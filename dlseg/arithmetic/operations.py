@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from math import ceil, floor, inf
+from math import ceil, floor
 
-from dlseg.arithmetic.layer import effective_kernel, keep_integers
+from dlseg.arithmetic.layer import effective_kernel
 from dlseg.checks import check_choice, check_integer
 
 
@@ -65,9 +65,6 @@ class Whole(Operation):
 
     units: int = 1
 
-    def __post_init__(self):
-        keep_integers(self, units=1)
-
     def reads(self, position: int, size: int) -> range:
         return range(size)
 
@@ -83,7 +80,7 @@ class AdaptivePool(Operation):
     units: int
 
     def __post_init__(self):
-        keep_integers(self, units=1)
+        check_integer("units", self.units, 1)
 
     def reads(self, position: int, size: int) -> range:
         return range(position * size // self.units, -(-(position + 1) * size // self.units))
@@ -102,9 +99,6 @@ class Crop(Operation):
     start: int
     units: int
     step: int = 1
-
-    def __post_init__(self):
-        keep_integers(self, start=-inf, units=-inf, step=-inf)
 
     def output_size(self, size: int) -> int:
         last = self.start + (self.units - 1) * self.step
@@ -131,7 +125,6 @@ class Pad(Operation):
     mode: str = "zeros"
 
     def __post_init__(self):
-        keep_integers(self, before=-inf, after=-inf)
         check_choice("mode", self.mode, ("zeros", "reflect", "replicate", "circular"))
 
     def output_size(self, size: int) -> int:
@@ -172,7 +165,7 @@ class Resize(Operation):
     step: Fraction | None = None
 
     def __post_init__(self):
-        keep_integers(self, units=1)
+        check_integer("units", self.units, 1)
         check_choice("mode", self.mode, ("nearest", "nearest-exact", "bilinear", "bicubic"))
         if self.align_corners and self.mode.startswith("nearest"):
             raise ValueError(f"align_corners=True has no meaning for mode {self.mode!r}; drop it")
@@ -220,7 +213,8 @@ class Transposed(Operation):
     output_padding: int = 0
 
     def __post_init__(self):
-        keep_integers(self, kernel_size=1, stride=1, padding=-inf, rate=1, output_padding=-inf)
+        for field, least in (("kernel_size", 1), ("stride", 1), ("padding", 0), ("rate", 1)):
+            check_integer(field, getattr(self, field), least)
 
     def output_size(self, size: int) -> int:
         span = effective_kernel(self.kernel_size, self.rate)

@@ -8,7 +8,6 @@ The width is one factor on the channels of all layers (MobileNet, Howard et al. 
 narrow networks have the strides and fields of the published ones, and train in a moment.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -97,11 +96,7 @@ def _strides_to_rates(strides: list[int], output_stride: int) -> list[StagePlan]
 def round_channels(channels: float, divisor: int = 8) -> int:
     """The multiple of `divisor` nearest to `channels`, at least one and never less than 90 % of it.
 
-    Raises ValueError where channels is negative, infinite or NaN, or divisor no integer >= 1.
     Source: `_make_divisible` of MobileNetV2's authors, which torchvision took over.
     """
-    divisor = check_integer("divisor", divisor, 1)
-    if not 0 <= channels < math.inf:
-        raise ValueError(f"channels must be a number, at least 0, got {channels!r}")
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
