@@ -5,13 +5,17 @@ chapter that is not there, and `train` gets the smallest network and a step or t
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from random import Random
 
-from dlseg.__main__ import main
+from dlseg.__main__ import BOOK, LIBRARY, main
 from tests.fuzz.generators import mask, picture, word
 from tests.fuzz.harness import Target
 from tests.fuzz.readers import array_file, checkpoint, good_checkpoint, place, voc_files
+
+for module, _ in (BOOK | LIBRARY).values():
+    import_module(module)  # before a call is watched
 
 NUMBERS = ("0", "1", "2", "8", "16", "32", "-1", "nan", "inf", "1e9", "99999999999", "x", "")
 WORDS = ("cpu", "none", "255", "sgd", "poly", "pydensecrf", "crf-rnn", "train", "val", "imagenet")

@@ -32,6 +32,7 @@ except ImportError:  # on Windows, where nothing watches the memory
 
 ROOT = Path(__file__).parents[2]
 SECONDS, MEMORY, LONGEST = 10, 2 << 30, 3000  # of one call; bytes; characters of a message
+PATIENCE = 12  # times as long may a call take on a machine that does other things
 
 _CHANGES = {"os.remove", "os.mkdir", "os.rmdir", "os.rename", "os.link", "os.symlink", "os.chmod"}
 _STARTS = {"subprocess.Popen", "os.fork", "os.exec", "os.posix_spawn", "os.system"}
@@ -192,7 +193,7 @@ def limited(more: int = MEMORY) -> Iterator[None]:
 
 @contextlib.contextmanager
 def alarm(seconds: float) -> Iterator[None]:
-    """Hang after so many seconds."""
+    """Hang after so many seconds of computing; or of waiting, patiently, on a busy machine."""
 
     def late(*_):
         raise Hang(f"takes more than {seconds} s")
@@ -200,13 +201,16 @@ def alarm(seconds: float) -> Iterator[None]:
     if not hasattr(signal, "setitimer"):
         yield
         return
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    timers = {signal.ITIMER_PROF: signal.SIGPROF, signal.ITIMER_REAL: signal.SIGALRM}
+    before = {number: signal.signal(number, late) for number in timers.values()}
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE * seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for timer, number in timers.items():
+            signal.setitimer(timer, 0)
+            signal.signal(number, before[number])
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from tests.fuzz.targets import TARGETS, inputs, new_faults  # noqa: E402
 
 FOLDER = ROOT / "build" / "fuzz"
 CHUNK = 100  # inputs between two notes of where we are
+LONGEST = 1800  # seconds for so many; what hangs outside of Python ends with a traceback then
 
 
 def fuzz_all(total: int, seed: int, names: list[str]) -> int:
@@ -34,6 +35,7 @@ def fuzz_all(total: int, seed: int, names: list[str]) -> int:
             found = []
             for first in range(0, len(numbers), CHUNK):
                 (FOLDER / "now.txt").write_text(f"{target.name}:{seed}:{first} and {CHUNK} more\n")
+                faulthandler.dump_traceback_later(LONGEST, exit=True)
                 for line in new_faults(target, seed, numbers[first : first + CHUNK]):
                     found.append(line)
                     print(line, file=file, flush=True)

@@ -50,10 +50,10 @@ def test_errors_that_may_leave_are_those_of_the_docstring(target):
 # Faults that are planted: each must be found.
 
 
-def planted(call, *errors) -> list[str]:
-    """What the fuzzer says of five calls of `call(number, folder)`."""
+def planted(call, *errors, calls: int = 5, seconds: float = 0.5) -> list[str]:
+    """What the fuzzer says of some calls of `call(number, folder)`."""
     target = Target("planted", lambda rng: rng.randint(1, 3), call, errors or (ValueError,))
-    return [fault for _, fault in fuzz(target, 0, range(5), seconds=0.5)]
+    return [fault for _, fault in fuzz(target, 0, range(calls), seconds)]
 
 
 def test_a_right_call_is_no_fault():
@@ -67,7 +67,6 @@ def test_a_right_call_is_no_fault():
         (lambda number, _: {}[number], "KeyError"),
         (lambda number, _: int("x"), "not dlseg's own"),
         (lambda number, _: warnings.warn("careful", stacklevel=1), "UserWarning"),
-        (lambda number, _: time.sleep(2), "Hang"),
         (lambda number, folder: (folder / "../other").write_text(""), "outside of its folder"),
         (lambda number, folder: (folder / "../other").mkdir(), "outside of its folder"),
         (lambda number, folder: os.rename(folder, f"{folder}x"), "outside of its folder"),
@@ -89,6 +88,11 @@ def test_a_planted_fault_is_found(call, words, monkeypatch):
         finally:
             torch.set_rng_state(kept)
             torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("wait", [lambda: time.sleep(60), lambda: any(n > 0 for n in iter(int, 1))])
+def test_a_call_without_end_is_found(wait):
+    assert "Hang" in planted(lambda number, folder: wait(), calls=1, seconds=0.1)[0]
 
 
 def test_an_error_without_words_is_a_fault():
