@@ -9,6 +9,10 @@
 #   make experiments          train what the chapters compare over seeds (hours; goes on where it was)
 #   make gpu                  one script of at most ten minutes for a machine with a GPU
 #   make nightly              what needs more than a minute: newest and lowest versions, mutants, fuzz
+#   make mutants [PACKAGE=crf] [COUNT=15] [SEED=0]
+#                             plant small faults in a copy, one at a time: does a test notice?
+#   make fuzz [N=200000] [SEED=1] [CASE=name:seed:number]
+#                             strange inputs for all that takes some, or one of them again
 #   make pydensecrf           build the peer of the CRF's tests and benchmark
 #   make test-chapters CHAPTERS="02 07"    some of them; default: all
 PORT ?= 8888
@@ -31,8 +35,9 @@ BIN := $(VENV)/$(SCRIPTS)
 # pip shows its progress, but not in the log of a CI.
 PIP := $(BIN)/python -m pip install $(if $(CI),--quiet) --disable-pip-version-check -c constraints.txt
 
-.PHONY: read test lint test-package test-chapters run site test-browser tools parity pydensecrf bench experiments clean
-.PHONY: gpu nightly newest lowest test-nightly first-failure open-issue
+.PHONY: read test lint test-package test-chapters run site test-browser tools parity pydensecrf
+.PHONY: bench experiments clean gpu nightly newest lowest test-nightly mutants fuzz
+.PHONY: first-failure open-issue
 
 read: $(VENV)/.read
 	$(BIN)/dlseg read --port $(PORT)
@@ -100,10 +105,6 @@ gpu: $(VENV)/.test $(VENV)/.onnx
 nightly:
 	$(MAKE) --keep-going $(NIGHTLY)
 
-# Tests that are too long for every push; none may be marked so (pytest then says 5).
-test-nightly: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m nightly || [ $$? -eq 5 ]
-
 # Both ends of the ranges of pyproject.toml, constraints.txt aside: an environment each, all package
 # tests and all chapters. uv can choose the lowest versions, pip cannot.
 newest: RESOLUTION := highest
@@ -125,6 +126,14 @@ first-failure:
 
 open-issue:
 	$(PYTHON) .ci/first_failure.py build/newest.log build/newest.txt --open-issue
+
+# It goes on where it was stopped; survivors and reasons are in tests/mutants/survivors.toml.
+mutants: $(VENV)/.test $(VENV)/.onnx
+	$(BIN)/python tests/mutants/run.py $(PACKAGE) --count $(or $(COUNT),15) --seed $(or $(SEED),0)
+
+fuzz: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/run.py --inputs $(or $(N),10000) \
+		--seed $(or $(SEED),0) $(if $(CASE),--case '$(CASE)')
 
 experiments: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python assets/experiments/run.py

@@ -112,16 +112,17 @@ def no_holes(rates: Iterable[int]) -> bool:
 def valid_tap_fractions(size: int, rate: int, kernel_size: int = 3) -> dict[int, float]:
     """Share of positions at which a size-preserving kernel has 1, 2, 3, ... taps on the map.
 
-    Keys are all products of two counts of 1 to kernel_size: 1, 2, 3, 4, 6, 9 for a 3x3 kernel.
+    Keys are all products of two counts of 1 to kernel_size: 1, 2, 3, 4, 6, 9 for a 3x3 kernel; and
+    0 for an even one whose taps all lie beside the map somewhere.
     Raises ValueError where an argument is out of range or the effective kernel is even.
     Source: DeepLab v3, section 3.3 and figure 4 (size 65), which plots 1, 4 and 9.
     """
     size = check_integer("size", size, 1)
     kernel_size = check_integer("kernel_size", kernel_size, 1)
     layer = Layer(kernel_size, 1, same_padding(kernel_size, rate), rate)
-    counts = range(1, kernel_size + 1)
-    shares = {key: 0 for key in sorted({row * column for row in counts for column in counts})}
     axis = Counter(len(layer.reads(position, size)) for position in range(size))
+    counts = {*axis, *range(1, kernel_size + 1)}
+    shares = {key: 0 for key in sorted({row * column for row in counts for column in counts})}
     for row, rows in axis.items():
         for column, columns in axis.items():
             shares[row * column] += rows * columns

@@ -170,3 +170,10 @@ def test_exact_rule_against_counting():
     for length in (1, 2, 3, 4):
         for rates in itertools.product(range(1, 8), repeat=length):
             assert no_holes(rates) == (not holes(rates)), rates
+
+
+def test_an_even_kernel_may_miss_the_map():
+    """Two taps, 12 apart, on a map of 9: three positions along each axis read nothing."""
+    shares = valid_tap_fractions(9, 12, 2)
+    assert shares == {0: 1 - (6 / 9) ** 2, 1: (6 / 9) ** 2, 2: 0, 4: 0}
+    assert 0 not in valid_tap_fractions(9, 12, 3)

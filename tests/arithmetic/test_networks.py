@@ -1,6 +1,7 @@
 """Published networks: every published size, stride and padding, and the tables by layer."""
 
 from dataclasses import replace
+from itertools import groupby
 
 import pytest
 from hypothesis import given
@@ -204,3 +205,39 @@ def test_front_end_of_the_context_module():
 def test_bad_input_says_what_to_do(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("layers", "names"),
+    [
+        (alexnet_v2(), "conv1 pool1 conv2 pool2 conv3 conv4 conv5 pool5"),
+        (deeplab_v1()[-7:], "conv4_3 pool4 conv5_1 conv5_2 conv5_3 pool5 fc6"),
+        (mobilenet_v1()[:4], "conv1 depthwise1 pointwise1 depthwise2"),
+        (
+            mobilenet_v2(),
+            "conv1 block1.0 block2.0 block2.1 block3.0 block3.1 block3.2 block4.0 block4.1 "
+            "block4.2 block4.3 block5.0 block5.1 block5.2 block6.0 block6.1 block6.2 block7.0",
+        ),
+        (resnet(18)[:6], "conv1 pool1 block1.0.conv1 block1.0.conv2 block1.1.conv1 block1.1.conv2"),
+        (resnet(50)[:5], "conv1 pool1 block1.0.conv1 block1.0.conv2 block1.0.conv3"),
+        (
+            inception_v2(),
+            "conv1 pool1 conv2 pool2 double3x3 reduce double3x3 reduce double3x3",
+        ),
+        (
+            inception_v3(),
+            "conv1 conv2 conv3 pool1 conv4 pool2 double3x3 reduceA 7x7 reduceB double3x3",
+        ),
+        (
+            inception_v4(),
+            "conv1 conv2 conv3 stem_a stem_b stem_c double3x3 reduceA 7x7 reduceB double3x3",
+        ),
+        (
+            inception_resnet_v2(),
+            "conv1 conv2 conv3 pool1 conv4 pool2 double3x3 reduceA block17 reduceB block8",
+        ),
+    ],
+)
+def test_layers_bear_the_names_that_tables_show(layers, names):
+    """Neighbours of one name count once."""
+    assert [name for name, _ in groupby(layer.name for layer in layers)] == names.split()

@@ -69,3 +69,11 @@ def test_wrong_shapes_are_named(way):
         way(torch.zeros(1, 1, 16, 16), torch.zeros(1, 1, 3, 3), rate=8)
     with pytest.raises(ValueError, match="rate must be an integer >= 1, got 0"):
         way(torch.zeros(1, 1, 16, 16), torch.zeros(1, 1, 3, 3), rate=0)
+
+
+@pytest.mark.parametrize("way", [atrous_taps, atrous_conv2d, atrous_interleave])
+def test_an_ordinary_convolution_by_default(way):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, 2, 7, 6, dtype=torch.float64, generator=generator)
+    weight = torch.randn(3, 2, 3, 3, dtype=torch.float64, generator=generator)
+    torch.testing.assert_close(way(x, weight), F.conv2d(x, weight))

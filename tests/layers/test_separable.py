@@ -195,3 +195,15 @@ def test_every_parameter_gets_a_gradient():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         SeparableConv2d(*arguments)
+
+
+def test_defaults_are_those_of_mobilenet():
+    """A 3x3 window, stride and rate 1, both activations, no bias, PyTorch's eps."""
+    layer = random_layer(4, 5)
+    layer.bn_dw.bias.data -= 1  # so that both activations have something to cut off
+    x = torch.randn(1, 4, 6, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    expected = by_loops(layer, x, 3, 1, 1, True, True, 1e-5)
+    torch.testing.assert_close(layer(x), expected)
+    for half in HALVES:
+        assert getattr(layer, half).bias is None
+    assert (layer.bn_dw.eps, layer.bn_pw.eps) == (1e-5, 1e-5)
