@@ -41,17 +41,19 @@ def checkout() -> Path | None:
     return None
 
 
-def check_integer(name: str, value: int, least: int, most: int | None = None) -> int:
+def check_integer(name: str, value: int, least: int | None = None, most: int | None = None) -> int:
     """Return `value` as a plain int, or say what was wrong with it.
 
+    Integers of NumPy, which overflow, become Python's, which do not; True is no integer.
     Raises ValueError where `value` is no integer, below `least` or above `most`.
     """
     try:
-        number = index(value)
+        number = None if isinstance(value, bool) else index(value)
     except TypeError:
         number = None
-    if number is None or isinstance(value, bool) or number < least:
-        raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
+    if number is None or (least is not None and number < least):
+        bound = "" if least is None else f" >= {least}"
+        raise ValueError(f"{name} must be an integer{bound}, got {value!r}")
     if most is not None and number > most:
         raise ValueError(f"{name} must be an integer <= {most}, got {value!r}")
     return number

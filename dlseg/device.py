@@ -88,3 +88,11 @@ def use_device(name: str | None) -> None:
         get_device()
     except (ValueError, RuntimeError) as error:
         raise CommandError(str(error)) from error
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory, of the CPU or of the GPU, was not enough."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    words = ("DefaultCPUAllocator", "can't allocate memory", "out of memory", "std::bad_alloc")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)

@@ -115,7 +115,8 @@ class MobileNetV2(nn.Module):
     ):
         super().__init__()
         check_backbone(width, weights, num_classes)
-        check_integer("divisor", divisor, 1)
+        output_stride = check_integer("output_stride", output_stride)
+        divisor = check_integer("divisor", divisor, 1)
         self.output_stride, self.low_level_stride = output_stride, 4
         self.low_level_channels = round_channels(24 * width, divisor)
         self.channels = round_channels(320 * width, divisor)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from dlseg.arithmetic import StagePlan, plan_stages, round_channels, same_padding
 from dlseg.backbones.features import Features
 from dlseg.backbones.weights import load_into
-from dlseg.checks import check_backbone, check_image
+from dlseg.checks import check_backbone, check_image, check_integer
 
 # Kernel size, hidden channels, channels, squeeze-and-excitation, hard-swish, stride: table 1.
 ROWS = (
@@ -112,6 +112,7 @@ class MobileNetV3(nn.Module):
     ):
         super().__init__()
         check_backbone(width, weights, num_classes)
+        output_stride = check_integer("output_stride", output_stride)
         self.features = _features(output_stride, width, first_unit)
         self.output_stride, self.channels = output_stride, self.features[-1][0].out_channels
         self.low_level_stride, self.low_level_channels = 4, round_channels(24 * width)

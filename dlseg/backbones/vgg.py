@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from dlseg.arithmetic import StagePlan, plan_stages, round_channels
 from dlseg.backbones.features import Features
 from dlseg.backbones.weights import load_into
-from dlseg.checks import check_backbone, check_image
+from dlseg.checks import check_backbone, check_image, check_integer
 
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions
 
@@ -47,6 +47,7 @@ class VGG16(nn.Module):
     ):
         super().__init__()
         check_backbone(width, weights, num_classes)
+        output_stride = check_integer("output_stride", output_stride)
         if pool_size not in (2, 3):
             raise ValueError(
                 f"pool_size must be 2 (VGG) or 3 (released DeepLab v1), got {pool_size!r}"

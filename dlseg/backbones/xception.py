@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dlseg.arithmetic import plan_stages, round_channels
 from dlseg.backbones.features import Features
-from dlseg.checks import check_backbone, check_choice, check_image
+from dlseg.checks import check_backbone, check_choice, check_image, check_integer
 from dlseg.layers import SeparableConv2d
 
 BN_EPS = 1e-3  # of every BN in the backbone; ASPP and decoder have 1e-5
@@ -110,6 +110,7 @@ class Xception(nn.Module):
     ):
         super().__init__()
         check_backbone(width, weights, num_classes)
+        output_stride = check_integer("output_stride", output_stride)
         check_choice("depth", depth, ENTRY)
         if weights is not None:
             raise ValueError(

@@ -15,8 +15,8 @@ def without_guards(source: str) -> str:
     """Python source without its argument guards.
 
     A guard is a call of a function named `check...` or `_check...` that stands alone, an `if` that
-    does nothing but raise, or a loop of nothing but guards; `check_integer(name, value, least)`
-    inside an expression becomes `value`.
+    does nothing but raise, a loop of nothing but guards, or a value that is checked and keeps its
+    name; `check_integer(name, value, least)` inside an expression becomes `value`.
     """
     lines = source.splitlines()
     # From the end, so that earlier places stay where they are; a call inside a guard goes with it.
@@ -35,6 +35,9 @@ def is_guard(node: ast.AST) -> bool:
     """Whether a statement only checks arguments."""
     if isinstance(node, ast.Expr):
         return _calls_check(node.value)
+    if isinstance(node, ast.Assign) and _calls_check(node.value) and len(node.value.args) > 1:
+        # x = check_integer("x", x, 1)
+        return ast.unparse(node.targets) == ast.unparse(node.value.args[1])
     if isinstance(node, ast.If):
         return not node.orelse and all(isinstance(part, ast.Raise) for part in node.body)
     return isinstance(node, ast.For) and all(is_guard(part) for part in node.body)

@@ -28,8 +28,13 @@ def check_probabilities(p: Tensor) -> None:
     """ValueError unless p (..., C, H, W) is at least 0 and adds up to 1 over the labels."""
     if not p.numel():
         return
+    if unsound := int((~p.isfinite()).sum()):
+        raise ValueError(
+            f"probabilities hold {unsound} of {p.numel()} values that are NaN or infinite, as 0/0 "
+            "makes them; look at the network or the softmax that computed them"
+        )
     low, off = p.min().item(), (p.sum(-3) - 1).abs().max().item()
-    if not (low >= 0 and off <= 1e-2):  # half precision adds up within 0.005; NaN is refused too
+    if not (low >= 0 and off <= 1e-2):  # half precision adds up within 0.005
         raise ValueError(
             f"probabilities must be at least 0 and sum to 1 over axis -3 of {_shape(p)}, got one "
             f"of {low:g} and a sum that is off by {off:.3g}; logits need a softmax first, and "

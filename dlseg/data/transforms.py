@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
-from dlseg.checks import check_integer, check_share
+from dlseg.checks import check_integer, check_rgb, check_share
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -163,9 +163,17 @@ def to_tensors(image, label, mean=MEAN, std=STD) -> "tuple[Tensor, Tensor]":
     import torch  # here: to look at data needs no torch
 
     check_pair(image, label)
+    return normalise(image, mean, std), torch.from_numpy(label.astype(np.int64))
+
+
+def normalise(image: np.ndarray, mean=MEAN, std=STD) -> "Tensor":
+    """An image alone, as `to_tensors` makes it of a pair: uint8 (H, W, 3) to float32 (3, H, W)."""
+    import torch
+
+    check_rgb("image", image)
     x = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float()  # (3, H, W)
     mean, std = (torch.tensor(v, dtype=x.dtype)[:, None, None] for v in (mean, std))  # (3, 1, 1)
-    return (x / 255 - mean) / std, torch.from_numpy(label.astype(np.int64))
+    return (x / 255 - mean) / std
 
 
 def check_pair(image: np.ndarray, label: np.ndarray) -> None:

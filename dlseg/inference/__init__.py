@@ -11,6 +11,7 @@ from dlseg.inference.export import (
 )
 from dlseg.inference.fast import prepare
 from dlseg.inference.folding import fold, watch
+from dlseg.inference.labelling import label_image
 from dlseg.inference.overlay import legend, overlay, shares
 from dlseg.inference.predict import check_scales, probabilities
 from dlseg.inference.stream import Frame, frames

@@ -15,11 +15,11 @@ import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from uuid import uuid4
 
 import torch
 from torch import nn
 
+from dlseg.aside import new_file
 from dlseg.checks import check_integer
 from dlseg.inspect import evaluating
 
@@ -64,16 +64,11 @@ def export_onnx(
     ExportError where the network cannot be translated; OSError where the file cannot be written.
     """
     shape = TRACED if size is None else (1, 3, *_checked(size))
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.{uuid4().hex}.part")
     with evaluating(model):
         program = _translated(model, shape, free=size is None)
     program.model.metadata_props.update(notes or {})
-    try:
-        program.save(partial, external_data=False)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with new_file(path) as file:
+        file.write(program.model_proto.SerializeToString())
 
 
 def onnx_differences(

@@ -65,7 +65,8 @@ class DeepLabV1(nn.Module):
     ):
         super().__init__()
         _check(variant, released, msc)
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes
         self.released, self.msc = released, msc
         pools = {"vgg": {"pool_size": 3 if released else 2}}
         given = (backbone, output_stride, width, weights, pools)

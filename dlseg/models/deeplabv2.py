@@ -58,7 +58,8 @@ class DeepLabV2(nn.Module):
     ):
         super().__init__()
         check_integer("number of atrous_rates", len(atrous_rates), 1)
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes
         given = (backbone, output_stride, width, weights, CAFFE)
         self.backbone = make_backbone(*given, stride=8, only=True)
         self.output_stride = 8
@@ -106,12 +107,12 @@ class SumASPP(nn.Module):
 
 def _branch(in_channels: int, num_classes: int, rate: int, hidden: int | None) -> nn.Sequential:
     """Scores from what lies `rate` units around; the last layer starts from N(0, 0.01)."""
-    check_integer("rate of atrous_rates", rate, 1)
+    rate = check_integer("rate of atrous_rates", rate, 1)
     if hidden is None:
         last = nn.Conv2d(in_channels, num_classes, 3, padding=rate, dilation=rate)
         layers = [last]
     else:
-        check_integer("hidden", hidden, 1)
+        hidden = check_integer("hidden", hidden, 1)
         fc6 = nn.Conv2d(in_channels, hidden, 3, padding=rate, dilation=rate)
         fc7, last = nn.Conv2d(hidden, hidden, 1), nn.Conv2d(hidden, num_classes, 1)
         layers = [fc6, nn.ReLU(), nn.Dropout(0.5), fc7, nn.ReLU(), nn.Dropout(0.5), last]

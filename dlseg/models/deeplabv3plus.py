@@ -50,7 +50,8 @@ class DeepLabV3Plus(nn.Module):
         align_corners: bool = False,
     ):
         super().__init__()
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes
         self.backbone = make_backbone(backbone, output_stride, width, weights, MULTI_GRID)
         self.output_stride, self.align_corners = self.backbone.output_stride, align_corners
         channels = round_channels(256 * width) if channels is None else channels

@@ -30,7 +30,8 @@ class FCN(nn.Module):
         weights: str | None = None,
     ):
         super().__init__()
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes
         self.backbone = make_backbone(backbone, output_stride, width, weights)
         self.output_stride = self.backbone.output_stride
         self.classifier = nn.Conv2d(self.backbone.channels, num_classes, 1)

@@ -30,7 +30,7 @@ def test_the_softmax_of_a_network_is_accepted_in_any_precision(dtype):
         (torch.ones(1, 3, 4, dtype=torch.uint8), 1e-5, "got torch.uint8"),
         (torch.full((2, 3, 4), 3.0), 1e-5, "logits need a softmax first"),
         (torch.full((2, 3, 4), -0.5), 1e-5, "at least 0 and sum to 1"),
-        (torch.full((2, 3, 4), math.nan), 1e-5, "at least 0 and sum to 1"),
+        (torch.full((2, 3, 4), math.nan), 1e-5, "hold 24 of 24 values that are NaN"),
         (torch.rand(3, 4, 2).softmax(2), 1e-5, r"sum to 1 over axis -3 of \(3, 4, 2\)"),
         (torch.full((2, 3, 4), 0.5), 0, "clip must lie between 0 and 1, got 0"),
     ],

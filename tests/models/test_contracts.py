@@ -31,11 +31,11 @@ from dlseg.training import (
     save_checkpoint,
     segmentation_loss,
 )
-from dlseg.training.checkpoint import ENTRIES
 from dlseg.training.losses import ScoreMaps
 from tests.backbones.counting import parameters, without_weights
 from tests.peers import randomise
 from tests.sampling import sampled
+from tests.training.toys import blank
 
 ROOT = Path(__file__).parents[2]
 IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -73,7 +73,7 @@ def write(path: Path, network: str, output_stride: int = 8) -> nn.Module:
     """A checkpoint of `small`; returns the model."""
     model = small(network, output_stride)
     described = {"model": describe(network, 3, output_stride, 0.125), "extra": {}}
-    save_checkpoint(path, dict.fromkeys(ENTRIES) | described | {"weights": model.state_dict()})
+    save_checkpoint(path, blank(**described, weights=model.state_dict()))
     return model
 
 

@@ -38,7 +38,7 @@ class ContextModule(nn.Module):
     def __init__(self, num_classes: int, kind: str = "basic", noise: float = 0.01):
         super().__init__()
         check_choice("kind", kind, CHANNELS)
-        check_integer("num_classes", num_classes, 1)
+        num_classes = check_integer("num_classes", num_classes, 1)
         widths = [num_classes * factor for factor in CHANNELS[kind]]
         self.layers = nn.Sequential()
         given = num_classes
@@ -97,7 +97,8 @@ class DilatedNet(nn.Module):
         context: str | None = "basic",
     ):
         super().__init__()
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes
         self.output_stride = 8
         given = (backbone, None, width, weights, None)
         self.backbone = make_backbone(*given, VGG16, stride=8, only=True)

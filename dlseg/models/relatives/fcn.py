@@ -60,7 +60,8 @@ class SkipFCN(nn.Module):
     ):
         super().__init__()
         check_stride(output_stride)
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes
         self.output_stride = output_stride
         given = (backbone, None, width, weights, None)
         self.backbone = make_backbone(*given, VGG16, stride=32, only=True)

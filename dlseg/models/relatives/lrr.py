@@ -84,7 +84,8 @@ class LRR(nn.Module):
         window: int | None = 5,
     ):
         super().__init__()
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes
         self.window, self.output_stride = window, 8
         given = (backbone, None, width, weights, None)
         self.backbone = make_backbone(*given, VGG16, stride=32, only=True)

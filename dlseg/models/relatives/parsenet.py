@@ -50,7 +50,8 @@ class ParseNet(nn.Module):
         scale: float = SCALE,
     ):
         super().__init__()
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes
         self.backbone = make_backbone(backbone, output_stride, width, weights)
         self.output_stride, channels = self.backbone.output_stride, self.backbone.channels
         self.local_norm = L2Norm(channels, scale) if normalise else nn.Identity()

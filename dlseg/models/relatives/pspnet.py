@@ -69,7 +69,8 @@ class PSPNet(nn.Module):
         aux: bool = False,
     ):
         super().__init__()
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes
         self.backbone = make_backbone(backbone, output_stride, width, weights)
         self.output_stride, channels = self.backbone.output_stride, self.backbone.channels
         self.pyramid = PyramidPooling(channels, bins)

@@ -116,7 +116,8 @@ class RefineNet(nn.Module):
         super().__init__()
         given = (backbone, output_stride, width, weights, None)
         self.backbone = backbone = make_backbone(*given, ResNet, stride=32)
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes
         self.output_stride = 4
         deep = 2 * check_integer("channels", channels, 1)
         later = (backbone.layer2, backbone.layer3, backbone.layer4)  # read strides 4, 8 and 16

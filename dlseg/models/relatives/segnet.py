@@ -33,7 +33,8 @@ class SegNet(nn.Module):
         weights: str | None = None,
     ):
         super().__init__()
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes
         self.output_stride = 1
         given = (backbone, None, width, weights, None)
         self.backbone = make_backbone(*given, VGG16, stride=32, only=True)

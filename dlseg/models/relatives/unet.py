@@ -75,7 +75,8 @@ class UNet(nn.Module):
     ):
         super().__init__()
         check_backbone(width, None, num_classes)
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes
         self.in_channels = check_integer("in_channels", in_channels, 1)
         self.valid, self.output_stride = valid, 1
         channels, padding = [round_channels(c * width) for c in CHANNELS], 0 if valid else 1
