@@ -1,5 +1,6 @@
 """Programs that a command starts, and that end when it is stopped."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ def run_child(
     """Run a program in `folder` and wait for its end, or end it when this process is stopped.
 
     The program has a process group of its own: a Ctrl-C in the terminal reaches this process
-    alone, which asks the group once, in the way that its program understands.
+    alone, which asks the program once, in the way that it understands.
 
     environment: variables beside those of this process. ask: the signal that asks.
     Returns: its exit code.
@@ -38,19 +39,15 @@ def run_child(
 
 
 def _end(child: subprocess.Popen, ask: int) -> None:
+    """Ask the program, which ends those it started; whoever is left then is killed."""
     try:
-        _send(child, ask)
-        child.wait(GRACE)
-    except subprocess.TimeoutExpired:
-        pass
-    finally:  # also where the user asked a second time
-        if child.returncode is None:
-            _send(child, getattr(signal, "SIGKILL", signal.SIGTERM))
-            child.wait()
-
-
-def _send(child: subprocess.Popen, number: int) -> None:
-    if os.name == "posix":
-        os.killpg(child.pid, number)
-    else:
-        child.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.send_signal(ask if os.name == "posix" else signal.SIGTERM)
+            child.wait(GRACE)
+    finally:  # also where the user stops it a second time
+        if os.name == "posix":
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody is left
+                os.killpg(child.pid, signal.SIGKILL)
+        else:
+            child.kill()
+        child.wait()
