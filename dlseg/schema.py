@@ -26,10 +26,10 @@ class Unfit(ValueError):
 
 def wrong(entry: str, expected: str, value: object) -> Unfit:
     """The error for an entry that is not as expected."""
-    return Unfit(f"{entry or 'the content'} must be {expected}, got {shown(value)}")
+    return Unfit(f"{entry or 'the content'} must be {expected}, got {in_words(value)}")
 
 
-def shown(value: object) -> str:
+def in_words(value: object) -> str:
     """A value in a few words, however large or strange it is."""
     if isinstance(value, str):
         return repr(value) if len(value) < 60 else f"{value[:50]!r}..."
@@ -186,4 +186,4 @@ def inside(entry: str, name: object) -> str:
     """The name of an entry within another: `recipe.seed`, `weights['odd name']`."""
     if isinstance(name, str) and 0 < len(name) <= 100 and name.isprintable() and " " not in name:
         return f"{entry}.{name}" if entry else name
-    return f"{entry}[{shown(name)}]"
+    return f"{entry}[{in_words(name)}]"

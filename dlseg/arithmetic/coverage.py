@@ -89,7 +89,7 @@ def hdc_distances(rates: Iterable[int]) -> list[int]:
     Raises ValueError where there is no rate or one is no integer >= 1.
     Source: Wang et al. (HDC), as several independent notes on it give the rule.
     """
-    rates = [check_integer("rate", rate, 1) for rate in rates]
+    rates = _check_rates("rates", rates)
     if not rates:
         raise ValueError("rates must hold at least one rate, got none")
     distances = [rates[-1]]
@@ -105,7 +105,8 @@ def no_holes(rates: Iterable[int]) -> bool:
     they cover touch. `holes` counts the same by brute force; `hdc_distances` is the published rule.
     Raises ValueError where a rate is no integer >= 1.
     """
-    rates = sorted(check_integer("rate", rate, 1) for rate in rates)
+    rates = _check_rates("rates", rates)
+    rates = sorted(rates)
     return all(rate <= 1 + 2 * sum(rates[:i]) for i, rate in enumerate(rates))
 
 
@@ -127,6 +128,10 @@ def valid_tap_fractions(size: int, rate: int, kernel_size: int = 3) -> dict[int,
         for column, columns in axis.items():
             shares[row * column] += rows * columns
     return {key: positions / size**2 for key, positions in shares.items()}
+
+
+def _check_rates(_name: str, rates: Iterable[int]) -> list[int]:
+    return [check_integer("rate", rate, 1) for rate in rates]
 
 
 def _as_layers(stack: Iterable[int | Layer], kernel_size: int) -> list[Layer]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlseg.schema import Unfit, choice, integer, listing, maybe, number, record, shown, switch
+from dlseg.schema import Unfit, choice, in_words, integer, listing, maybe, number, record, switch
 
 OPTIMISERS = ("sgd", "adamw")
 SCHEDULES = ("poly", "step", "constant")
@@ -19,7 +19,9 @@ def _scale(entry: str, value: object) -> list[float]:
     factors = listing(number(0), 2, 2)(entry, value)
     if not 0 < factors[0] <= factors[1]:
         words = "two factors above 0, the smaller first, such as (0.5, 2.0)"
-        raise Unfit(f"{entry} must be {words}, got {shown(factors[0])} and {shown(factors[1])}")
+        raise Unfit(
+            f"{entry} must be {words}, got {in_words(factors[0])} and {in_words(factors[1])}"
+        )
     return factors
 
 
