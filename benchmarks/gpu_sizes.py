@@ -33,7 +33,7 @@ class Sizes:
     tests: tuple[str, ...] = ("tests/test_device.py", "tests/commands")
     chapters: int | None = None  # how many, those that need the least time first
     nbval: tuple[str, ...] = ("--nbval",)
-    rounds: int = 10
+    rounds: int = 6
     compiled: bool = True
     export: bool = True
 

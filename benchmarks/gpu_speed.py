@@ -116,7 +116,10 @@ def network_on(name: str, sizes: Sizes, device: torch.device) -> nn.Module:
 def speed(
     name: str, batch: int, sizes: Sizes, device: torch.device, compiled: bool = False
 ) -> dict:
-    """Images per second and peak memory: forward and training step, float32 and mixed."""
+    """Images per second and peak memory: forward and training step, float32 and mixed.
+
+    TensorFloat-32 and cuDNN's search for the fastest algorithm are off, as `setup` leaves them.
+    """
     model = network_on(name, sizes, device)
     side = sizes.pixels - sizes.pixels % 16 if name == "v3+ smp" else sizes.pixels
     images, labels = (values.to(device) for values in batch_of(batch, side))

@@ -78,6 +78,8 @@ def test_pythons_begin_where_the_package_does():
     assert versions == GITLAB_JOBS["package"]["parallel"]["matrix"][0]["PYTHON_VERSION"]
     oldest, minors = versions[0], [int(version.partition(".")[2]) for version in versions]
     assert project["requires-python"] == f">={oldest}"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"Python {oldest} to {versions[-1]}" in readme
     assert minors == list(range(minors[0], minors[-1] + 1))
     assert pythons(JOBS["freshness/newest"]) == pythons(GITLAB_JOBS["newest"]) == {versions[-1]}
 
