@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from dlseg.checks import CommandError
 from dlseg.commands.shared import one_line
-from dlseg.data import DataError, Decoded, frame_numbers, read_pictures, shown
+from dlseg.data import DataError, Decoded, frame_numbers, printable, read_pictures
 
 # Ends of the names of files that are taken out of a folder; a file that is named may have any.
 COMMON = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")
@@ -52,7 +52,7 @@ def find_pictures(given: list[Path], out: Path) -> list[Picture]:
     files = list(dict.fromkeys(file for path in given for file in _files_at(path, remarks)))
     for file in files:
         if file.parent.resolve() == out.resolve():
-            raise CommandError(f"--out {out} is the folder of {shown(file)}; choose another")
+            raise CommandError(f"--out {out} is the folder of {printable(file)}; choose another")
     stems = Counter(file.stem for file in files)
     pictures = [
         picture
@@ -65,7 +65,7 @@ def find_pictures(given: list[Path], out: Path) -> list[Picture]:
     for picture in pictures:
         there = earlier.setdefault(picture.name, picture.path)
         if there != picture.path:
-            two = f"{shown(there)} and {shown(picture.path)}"
+            two = f"{printable(there)} and {printable(picture.path)}"
             raise CommandError(f"{two} have one name; predict them apart, with an --out for each")
     for remark in remarks:
         print(remark, file=sys.stderr)
@@ -99,7 +99,7 @@ def read_all(
             faults.append(str(error))
         except MemoryError:
             remedy = "close other programs, or make it smaller"
-            faults.append(f"{shown(path)}: not enough memory to decode it; {remedy}")
+            faults.append(f"{printable(path)}: not enough memory to decode it; {remedy}")
 
 
 def predict_all(
@@ -122,14 +122,16 @@ def predict_all(
             # disable=None: no bar unless standard error is a terminal
             for name, image in tqdm(images, total=count, desc="predicting", disable=None):
                 try:
-                    _say(f"{shown(out / name)}: {predict(name, image)}")
+                    _say(f"{printable(out / name)}: {predict(name, image)}")
                     done += 1
                 except CommandError as error:
                     faults.append(str(error))
                 except OSError as error:
                     if error.errno not in BAD_NAME:
                         raise
-                    faults.append(f"{shown(name)}: {error.strerror}; give its file another name")
+                    faults.append(
+                        f"{printable(name)}: {error.strerror}; give its file another name"
+                    )
     except KeyboardInterrupt:
         state = f"stopped: {done} of {count} are in {out}"
         print(f"dlseg: {state}; the same command with --resume goes on", file=sys.stderr)
@@ -152,14 +154,14 @@ def _say(text: str) -> None:
 
 def _files_at(path: Path, remarks: list[str]) -> list[Path]:
     """The file, or the pictures of the folder. CommandError for no file, none and a video."""
-    with one_line(OSError, start=f"{shown(path)} cannot be looked at: "):
+    with one_line(OSError, start=f"{printable(path)} cannot be looked at: "):
         if path.is_dir():
             return _pick(path, sorted(path.iterdir()), remarks)
         if not path.exists():
-            raise CommandError(f"{shown(path)}: there is no such file")
+            raise CommandError(f"{printable(path)}: there is no such file")
     if path.suffix.lower() in VIDEOS:
         make = f"mkdir -p frames && ffmpeg -i {shlex.quote(str(path))} frames/%06d.png"
-        raise CommandError(f"{shown(path)} is a video: predict the folder frames, from: {make}")
+        raise CommandError(f"{printable(path)} is a video: predict the folder frames, from: {make}")
     return [path]
 
 
@@ -169,9 +171,9 @@ def _pick(folder: Path, inside: list[Path], remarks: list[str]) -> list[Path]:
     files = [file for file in inside if _kind(file) in SUFFIXES]
     if not files:
         also = f" (but {_listed(left)})" if left else ""
-        raise CommandError(f"{shown(folder)} holds no {', '.join(COMMON)} file{also}")
+        raise CommandError(f"{printable(folder)} holds no {', '.join(COMMON)} file{also}")
     if left:
-        remarks.append(f"{shown(folder)}: left out {_listed(left)}")
+        remarks.append(f"{printable(folder)}: left out {_listed(left)}")
     return files
 
 
@@ -181,7 +183,7 @@ def _kind(path: Path) -> str:
         return "folder"
     if path.name.startswith("."):
         return "hidden file"
-    return shown(path.suffix.lower()) or "file without an end"
+    return printable(path.suffix.lower()) or "file without an end"
 
 
 def _listed(left: Counter) -> str:

@@ -17,8 +17,8 @@ from dlseg.data import (
     MAX_PIXELS,
     Decoded,
     open_data,
+    printable,
     row_bands,
-    shown,
     voc_palette,
     write_bands,
     write_image,
@@ -157,7 +157,7 @@ def _in_memory(
             remedy = "a single one of --scales, without --flip"
         else:
             remedy = f"--tile {max(side // 2, 1)}, or close other programs"
-        raise CommandError(f"not enough memory for {shown(name)}: try {remedy}") from error
+        raise CommandError(f"not enough memory for {printable(name)}: try {remedy}") from error
 
 
 def _labels(
@@ -169,7 +169,7 @@ def _labels(
 ) -> np.ndarray:
     """The most probable label of each pixel, uint8 (H, W)."""
     options = tile, arguments.overlap, arguments.scales, arguments.flip
-    with one_line(ValueError, start=f"{shown(name)}: "):
+    with one_line(ValueError, start=f"{printable(name)}: "):
         return inference.label_image(model, image, *options)
 
 

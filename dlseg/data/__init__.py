@@ -11,7 +11,7 @@ from dlseg.data.cityscapes import CLASSES as CITYSCAPES_CLASSES
 from dlseg.data.cityscapes import Cityscapes, label_of, to_ids, to_train_ids
 from dlseg.data.decode import MAX_PIXELS, frame_numbers
 from dlseg.data.download import VOC2012, extract, obtain
-from dlseg.data.faults import DataError, Fault, shown
+from dlseg.data.faults import DataError, Fault, printable
 from dlseg.data.files import read_label, write_bands, write_image, write_label
 from dlseg.data.palette import CITYSCAPES_PALETTE, labels_from_colours, voc_palette
 from dlseg.data.pictures import Decoded, read_image, read_pictures, row_bands

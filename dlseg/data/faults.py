@@ -17,7 +17,7 @@ class Fault:
     serious: bool = True
 
     def __str__(self) -> str:
-        return f"{shown(self.path)}: {self.problem}; {self.remedy}"
+        return f"{printable(self.path)}: {self.problem}; {self.remedy}"
 
 
 class DataError(ValueError):
@@ -28,7 +28,7 @@ class DataError(ValueError):
         self.fault = fault
 
 
-def shown(path: str | Path) -> str:
+def printable(path: str | Path) -> str:
     """The path on one line that can be printed: line ends and undecodable bytes are escaped."""
     return "".join(
         sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(path)

@@ -18,7 +18,7 @@ from PIL import Image
 
 from dlseg.aside import new_file
 from dlseg.data.decode import MAX_PIXELS, Raw, decoded
-from dlseg.data.faults import DataError, Fault, shown
+from dlseg.data.faults import DataError, Fault, printable
 from dlseg.data.formats import PNG_SIGNATURE
 from dlseg.data.pictures import read_image, row_bands, whole_array
 
@@ -59,10 +59,14 @@ class Pair:
             return
         mask, picture = (f"{a.shape[0]} x {a.shape[1]}" for a in (label, image))
         problem = f"the mask has {mask} pixels (height x width), its image {picture}"
-        remedy = f"make the mask anew for {shown(self.image)}, or resize it with nearest neighbour"
+        remedy = (
+            f"make the mask anew for {printable(self.image)}, or resize it with nearest neighbour"
+        )
         if image.shape[:2] == label.shape[::-1]:
             problem += " as its orientation (EXIF) turns it"
-            remedy = f"turn the mask, or make it anew for {shown(self.image)} as a viewer shows it"
+            remedy = (
+                f"turn the mask, or make it anew for {printable(self.image)} as a viewer shows it"
+            )
         raise DataError(Fault(self.label, problem, remedy))
 
 

@@ -15,7 +15,8 @@ from dlseg.data import normalise
 from dlseg.inference.predict import check_scales, probabilities
 from dlseg.inference.tiles import tile_weights
 
-OPEN = 256 << 20  # bytes of probabilities held at once
+OPEN = 128 << 20  # bytes of probabilities held at once
+ROWS = 32  # that become labels at once: argmax makes a copy
 MOST = 256  # labels that a byte can tell apart
 
 
@@ -34,7 +35,7 @@ def label_image(
     image: uint8 (H, W, 3), RGB: an array, or a picture that gives windows of it, `dlseg.data`'s
     `Decoded`. tile, overlap: pixels, see `tiled_probabilities`; None: the whole picture at once,
     and a quarter of the tile. scales, flip: as for `probabilities`.
-    In tiles it needs, beside image, labels and what the network takes for one tile, 256 MB, or for
+    In tiles it needs, beside image, labels and what the network takes for one tile, 128 MB, or for
     a large tile of many classes C x tile x tile x 4 bytes; a picture too wide for them is done in
     stripes, and the tiles at their edges twice.
     Raises ValueError unless 0 <= overlap < tile, for bad scales, and for more classes.
@@ -77,7 +78,8 @@ def _label_stripe(labels: np.ndarray, left: int, rows, columns, predict) -> int:
             first, last = max(start, left), min(start + len(across), right)
             total[:, :, first - left : last - left] += part[:, :, first - start : last - start]
         done = end - top
-        labels[top:end, left:right] = total[:, :done].argmax(0).byte().cpu().numpy()
+        best = [band.argmax(0).byte() for band in total[:, :done].split(ROWS, 1)]
+        labels[top:end, left:right] = torch.cat(best).cpu().numpy()
         still_open = total[:, done:].clone()
         total[:, : still_open.shape[1]] = still_open
         total[:, still_open.shape[1] :] = 0

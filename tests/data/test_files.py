@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dlseg import data
-from dlseg.data.faults import DataError, shown
+from dlseg.data.faults import DataError, printable
 from dlseg.data.files import Pair, read_label, write_bands, write_image, write_label
 from dlseg.data.palette import CITYSCAPES_PALETTE, labels_from_colours, voc_palette
 from dlseg.data.pictures import read_image
@@ -345,7 +345,7 @@ def test_a_name_that_cannot_be_printed_is_told_on_one_line(tmp_path):
         with pytest.raises(DataError) as caught:
             read_image(tmp_path / name)
         assert str(caught.value).isprintable() and "there is no such file" in str(caught.value)
-    assert shown("ü/a b.png") == "ü/a b.png"
+    assert printable("ü/a b.png") == "ü/a b.png"
 
 
 def test_faults_travel_between_processes(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -15,6 +15,7 @@ TILINGS = st.tuples(st.integers(1, 60), st.integers(1, 20)).flatmap(
 )
 
 
+@settings(deadline=None)  # of a busy machine
 @given(TILINGS)
 def test_weights_of_all_tiles_sum_to_one(sizes):
     side, tile, overlap = sizes
@@ -26,6 +27,7 @@ def test_weights_of_all_tiles_sum_to_one(sizes):
     close(total, torch.ones(side, dtype=torch.float64))
 
 
+@settings(deadline=None)  # of a busy machine
 @given(TILINGS)
 def test_tiles_cover_the_axis_with_the_overlap_asked_for(sizes):
     side, tile, overlap = sizes
@@ -46,6 +48,7 @@ def test_weights_pass_in_a_straight_line_in_the_middle_half():
     assert torch.equal(second, first.flip(0))
 
 
+@settings(deadline=None)  # of a busy machine
 @given(TILINGS)
 def test_pointwise_network_is_reproduced(sizes):
     side, tile, overlap = sizes
