@@ -1,27 +1,43 @@
 # A thin front for `python -m dlseg`. `make read` and `make test` set everything up by themselves.
 #   make read                 open the book in JupyterLab
 #   make test [DEVICE=cuda]   lint, package tests, every chapter executed and compared
+#   make test-nightly         what `make test` runs a sample of, whole
 #   make run                  execute the chapters in place, as they are committed
 #   make site                 the static site, in build/site/html
 #   make test-browser         a real browser on JupyterLab and on the site
 #   make bench                benchmarks against peers
 #   make experiments          train what the chapters compare over seeds (hours; goes on where it was)
+#   make gpu                  one script of at most ten minutes for a machine with a GPU
+#   make nightly              what needs more than a minute: newest and lowest versions, mutants, fuzz
 #   make mutants [PACKAGE=crf] [COUNT=15] [SEED=0]
 #                             plant small faults in a copy, one at a time: does a test notice?
 #   make fuzz [N=200000] [SEED=1] [CASE=name:seed:number]
 #                             strange inputs for all that takes some, or one of them again
 #   make pydensecrf           build the peer of the CRF's tests and benchmark
-PYTHON ?= python3
+#   make test-chapters CHAPTERS="02 07"    some of them; default: all
 PORT ?= 8888
 DEVICE ?= auto
+CHAPTERS ?=
 export DLSEG_DEVICE = $(DEVICE)
 
+# Windows, with the make and the bash that come with Git or MSYS2, has other names.
+ifeq ($(OS),Windows_NT)
+PYTHON ?= python
+SCRIPTS := Scripts
+EXE := .exe
+else
+PYTHON ?= python3
+SCRIPTS := bin
+endif
+NIGHTLY := newest lowest test-nightly mutants fuzz
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(SCRIPTS)
 # pip shows its progress, but not in the log of a CI.
 PIP := $(BIN)/python -m pip install $(if $(CI),--quiet) --disable-pip-version-check -c constraints.txt
 
-.PHONY: mutants fuzz read test lint test-package test-chapters run site test-browser tools parity pydensecrf bench experiments clean
+.PHONY: read test lint test-package test-chapters run site test-browser tools parity pydensecrf
+.PHONY: bench experiments clean gpu nightly newest lowest test-nightly mutants fuzz
+.PHONY: first-failure open-issue
 
 read: $(VENV)/.read
 	$(BIN)/dlseg read --port $(PORT)
@@ -31,12 +47,17 @@ test: lint test-package test-chapters
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/actionlint -shellcheck= -pyflakes= .github/workflows/*.yml
 
 test-package: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
+# On a slow machine: make test-chapters DLSEG_PATIENCE=40
 test-chapters: $(VENV)/.test
-	$(BIN)/dlseg test
+	$(BIN)/dlseg test $(CHAPTERS)
+
+test-nightly: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m nightly --hypothesis-profile nightly
 
 run: $(VENV)/.test
 	$(BIN)/dlseg run
@@ -73,7 +94,38 @@ $(VENV)/.pydensecrf: Makefile | $(VENV)/.read
 	touch $@
 
 bench: $(VENV)/.test $(VENV)/.onnx
-	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+	for file in $(filter-out benchmarks/gpu%,$(wildcard benchmarks/*.py)); do \
+		$(BIN)/python $$file || exit 1; \
+	done
+
+# Goes on where it was stopped; its figures are in build/gpu.json.
+gpu: $(VENV)/.test $(VENV)/.onnx
+	$(BIN)/python benchmarks/gpu.py
+
+nightly:
+	$(MAKE) --keep-going $(NIGHTLY)
+
+# Both ends of the ranges of pyproject.toml, constraints.txt aside: an environment each, all package
+# tests and all chapters. uv can choose the lowest versions, pip cannot.
+newest: RESOLUTION := highest
+lowest: RESOLUTION := lowest-direct
+newest lowest:
+	rm -rf build/$@ && $(PYTHON) -m venv build/$@
+	build/$@/$(SCRIPTS)/python -m pip install --quiet --disable-pip-version-check uv
+	build/$@/$(SCRIPTS)/uv pip install --quiet --python build/$@/$(SCRIPTS)/python$(EXE) \
+		--resolution $(RESOLUTION) -e '.[read,test,site,onnx]'
+	build/$@/$(SCRIPTS)/uv pip freeze --python build/$@/$(SCRIPTS)/python$(EXE) \
+		--exclude-editable > build/$@.txt
+	touch build/$@/.read build/$@/.test build/$@/.site build/$@/.onnx
+	$(MAKE) --keep-going test-package test-chapters VENV=build/$@ > build/$@.log 2>&1 || \
+		{ tail -n 60 build/$@.log; exit 1; }
+
+# What failed first on the newest versions: printed, or opened as an issue by GitHub's `gh`.
+first-failure:
+	$(PYTHON) .ci/first_failure.py build/newest.log build/newest.txt
+
+open-issue:
+	$(PYTHON) .ci/first_failure.py build/newest.log build/newest.txt --open-issue
 
 # It goes on where it was stopped; survivors and reasons are in tests/mutants/survivors.toml.
 mutants: $(VENV)/.test $(VENV)/.onnx
@@ -90,14 +142,14 @@ clean:
 	rm -rf $(VENV) build
 
 # One stamp per set of tools: installing is done once, and again when the lists change.
-$(VENV)/bin/python:
+$(BIN)/python$(EXE):
 	@echo "Installing Python packages into $(VENV), once; this takes some minutes. To read the book:"
 	@echo "about 1.3 GB on disk with PyTorch's CPU build, several GB more with its CUDA build, which"
 	@echo "pip takes on most Linux machines. 'make clean' removes them."
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "the book needs Python 3.11 or newer: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.%: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/python$(EXE)
 	$(PIP) -e '.[read$(if $(filter-out read,$*),$(comma)$*)]'
 	touch $@
 

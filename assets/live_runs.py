@@ -15,6 +15,7 @@ import nbformat
 import torch
 from tqdm import tqdm
 
+from dlseg.aside import new_file
 from dlseg.book import find_root
 from support.results import LIVE
 
@@ -80,9 +81,8 @@ def main() -> None:
         for name, value in repeat(chapter, seed).items():
             found.setdefault(chapter, {}).setdefault(name, []).append(round(value, 4))
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / LIVE
-    aside = target.with_suffix(".part")
-    aside.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    aside.replace(target)
+    with new_file(target) as file:
+        file.write(f"{json.dumps(found, indent=1)}\n".encode())
 
 
 if __name__ == "__main__":

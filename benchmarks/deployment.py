@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dlseg.aside import new_file
 from dlseg.backbones import ResNet
 from dlseg.inference import (
     CHECKED,
@@ -226,9 +227,8 @@ def onnx(rounds: int, size: int) -> dict:
 def keep(path: Path, part: str, found: dict) -> None:
     """Write one part into the file, and leave the others."""
     content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    aside = path.with_suffix(".part")
-    aside.write_text(json.dumps(content | {part: found}, indent=1) + "\n", encoding="utf-8")
-    aside.replace(path)
+    with new_file(path) as file:
+        file.write(f"{json.dumps(content | {part: found}, indent=1)}\n".encode())
 
 
 PARTS = {"grid": grid, "steps": steps, "onnx": onnx}

@@ -34,6 +34,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dlseg.aside import new_file
 from dlseg.inference import prepare
 from dlseg.models import torchvision_deeplabv3
 
@@ -268,9 +269,8 @@ def keep(path: Path, rounds: int, rows: list[dict | None]) -> None:
         "rounds": rounds,
         "rows": [*table.values()],
     }
-    aside = path.with_suffix(".part")
-    aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    aside.replace(path)
+    with new_file(path) as file:
+        file.write(f"{json.dumps(content, indent=1)}\n".encode())
 
 
 if __name__ == "__main__":

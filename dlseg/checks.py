@@ -1,13 +1,19 @@
-"""Checks of arguments, and errors that a user can mend; for every package, without torch."""
+"""Checks of arguments, and errors that a user can mend; for every package, without torch.
+
+One function for each concept, called at every door; those of tensors are in `doors`.
+"""
 
 import importlib.util
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from numbers import Real
 from operator import index
 from pathlib import Path
 
 DEVICES = ("auto", "cpu", "cuda", "mps")  # what DLSEG_DEVICE and --device may name
+MOST_CLASSES = 4096  # a confusion matrix of so many takes 134 MB
+LARGEST_LABEL = 2**31 - 2  # labels are counted as int32
 
 
 class CommandError(Exception):
@@ -41,45 +47,82 @@ def checkout() -> Path | None:
     return None
 
 
-def check_integer(name: str, value: int, least: int, most: int | None = None) -> int:
+def described(value: object) -> str:
+    """Number format and shape of an array or tensor; else the kind of thing it is."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{value.dtype} {tuple(value.shape)}"
+    return type(value).__name__
+
+
+def check_integer(name: str, value: int, least: int | None = None, most: int | None = None) -> int:
     """Return `value` as a plain int, or say what was wrong with it.
 
+    Integers of NumPy, which overflow, become Python's, which do not; True is no integer.
     Raises ValueError where `value` is no integer, below `least` or above `most`.
     """
     try:
         number = index(value)
     except TypeError:
         number = None
-    if number is None or isinstance(value, bool) or number < least:
-        raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
+    kind = str(getattr(value, "dtype", type(value).__name__))
+    wrong = number is None or kind.endswith("bool")
+    if wrong or (least is not None and number < least):
+        bound = "" if least is None else f" >= {least}"
+        raise ValueError(f"{name} must be an integer{bound}, got {value!r}")
     if most is not None and number > most:
         raise ValueError(f"{name} must be an integer <= {most}, got {value!r}")
     return number
 
 
+def check_classes(name: str, value: int, least: int = 1) -> int:
+    """The number of classes as a plain int. ValueError unless it is least .. MOST_CLASSES."""
+    return check_integer(name, value, least, MOST_CLASSES)
+
+
+def check_ignore(name: str, value: int, least: int = -LARGEST_LABEL) -> int:
+    """The label that counts nowhere as a plain int. It may be negative, or lie inside the classes.
+
+    Raises ValueError where it is no integer, or too large for any label.
+    """
+    return check_integer(name, value, least, LARGEST_LABEL)
+
+
+def check_number(name: str, value: float, least: float, most: float = math.inf) -> float:
+    """`value` as a plain float. ValueError unless it is a finite number, least <= value <= most."""
+    value = value.item() if getattr(value, "shape", None) == () else value
+    number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or not least <= value <= most:
+        top = f" and at most {most:g}" if most < math.inf else ""
+        raise ValueError(f"{name} must be a number, at least {least:g}{top}, got {value!r}")
+    return float(value)
+
+
 def check_choice(name: str, value: object, allowed: Iterable) -> None:
-    """ValueError that lists what is allowed unless `value` is one of it."""
+    """ValueError that lists what is allowed unless `value` is one of it; 8.0 is no 8, True no 1."""
     allowed = tuple(allowed)
-    if value not in allowed:
+    strange = isinstance(value, bool | float) and not any(type(a) is type(value) for a in allowed)
+    if strange or value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
 
 
 def check_share(name: str, value: float) -> None:
     """ValueError unless 0 <= value <= 1, as a probability; NaN is refused too."""
-    if not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
         raise ValueError(f"{name} must be in [0, 1], got {value}")
+
+
+def check_scales(scales: Sequence[float]) -> None:
+    """ValueError unless there are scales, all of them positive and finite."""
+    good = isinstance(scales, Iterable) and len(scales) and all(isinstance(s, Real) for s in scales)
+    if not good or not all(0 < scale < math.inf for scale in scales):
+        raise ValueError(f"scales must be positive numbers, at least one, got {scales!r}")
 
 
 def check_rgb(name: str, image) -> None:
     """ValueError unless `image` is a NumPy array, uint8 (H, W, 3)."""
-    if image.dtype != "uint8" or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"{name} must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
-
-
-def check_image(x) -> None:
-    """ValueError unless the tensor x is a batch of images, (B, 3, H, W), with at least a pixel."""
-    if x.dim() != 4 or x.shape[1] != 3 or min(x.shape[2:]) < 1:
-        raise ValueError(f"expected an image (B, 3, H, W), got {tuple(x.shape)}")
+    shape = getattr(image, "shape", ())
+    if getattr(image, "dtype", None) != "uint8" or len(shape) != 3 or shape[2] != 3:
+        raise ValueError(f"{name} must be uint8 (H, W, 3), got {described(image)}")
 
 
 def check_backbone(width: float, weights: str | None, num_classes: int | None) -> None:
@@ -88,7 +131,7 @@ def check_backbone(width: float, weights: str | None, num_classes: int | None) -
     width: a finite number above 0. weights: None, or "imagenet" with width 1. num_classes: None
     or an integer >= 1.
     """
-    if not 0 < width < math.inf:
+    if not isinstance(width, Real) or isinstance(width, bool) or not 0 < width < math.inf:
         raise ValueError(f"width must be a number above 0, got {width!r}")
     check_choice("weights", weights, (None, "imagenet"))
     if weights is not None and width != 1:
@@ -98,19 +141,3 @@ def check_backbone(width: float, weights: str | None, num_classes: int | None) -
         )
     if num_classes is not None:
         check_integer("num_classes", num_classes, 1)
-
-
-def check_batch(x, norm) -> None:
-    """ValueError where the layer `norm` would have to normalise single values, x being one image.
-
-    norm: batch norm behind a mean over the whole map; SyncBatchNorm sees other processes' images.
-    """
-    if x.shape[0] == 1 and norm.training and type(norm).__name__ == "BatchNorm2d":
-        raise ValueError(
-            "image pooling leaves one value per channel of a batch of 1 image, and batch norm "
-            "cannot normalise a single value in training. Give at least 2 images per device "
-            "(drop_last=True drops a short last batch); or call model.eval() to predict; or "
-            "freeze batch norm, with Recipe(freeze_batch_norm=True); or turn it into "
-            "nn.SyncBatchNorm where several processes train together; or build the network "
-            "with image_pooling=False"
-        )

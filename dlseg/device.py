@@ -5,6 +5,8 @@ This is the only place that reads `DLSEG_DEVICE`, sets seeds and touches numeric
 
 import os
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -57,8 +59,26 @@ def setup(seed: int = 0) -> torch.device:
     return get_device()
 
 
+@contextmanager
+def settings_kept() -> Iterator[None]:
+    """Put back at the end what `setup` and the commands change for the whole process.
+
+    Threads and the shortcuts of `setup`; the generators stay where they are.
+    """
+    threads = torch.get_num_threads()
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
+
+
 def use_device(name: str | None) -> None:
     """Compute on the device `name`, or where that is None as `DLSEG_DEVICE` says.
+
+    The command line forgets the name when its command ends.
 
     Raises: CommandError if there is no such device.
     """
@@ -68,3 +88,11 @@ def use_device(name: str | None) -> None:
         get_device()
     except (ValueError, RuntimeError) as error:
         raise CommandError(str(error)) from error
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory, of the CPU or of the GPU, was not enough."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    words = ("DefaultCPUAllocator", "can't allocate memory", "out of memory", "std::bad_alloc")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)

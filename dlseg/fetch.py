@@ -4,11 +4,13 @@ import hashlib
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import BinaryIO
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
-from uuid import uuid4
 
 from tqdm import tqdm
+
+from dlseg.aside import new_file
 
 TIMEOUT = 30  # seconds without a single byte, not for the whole file
 CHUNK = 1 << 20  # bytes
@@ -84,21 +86,15 @@ def fetch_file(url: str, target: Path, checksum: Checksum, what: str, hint: str 
 
 def _download(url: str, target: Path, checksum: Checksum) -> None:
     """Put the file at `target` in one step, after it came whole and with the right sum."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own for each process, beside the target so that renaming moves no bytes;
-    # not by `tempfile`, which would make a shared cache readable by its first user only.
-    partial = target.with_name(f"{target.name}.{uuid4().hex}.part")
-    try:
-        _copy(url, partial)
-        checksum.verify(partial, f"what {url} sent is damaged; try again")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with new_file(target) as file:
+        _copy(url, file)
+        file.flush()
+        checksum.verify(Path(file.name), f"what {url} sent is damaged; try again")
 
 
-def _copy(url: str, partial: Path) -> None:
+def _copy(url: str, file: BinaryIO) -> None:
     request = Request(url, headers={"User-Agent": "dlseg"})  # some hosts turn Python's own away
-    with urlopen(request, timeout=TIMEOUT) as reply, partial.open("xb") as file:
+    with urlopen(request, timeout=TIMEOUT) as reply:
         # disable=None: no bar unless standard error is a terminal
         bar = tqdm(total=reply.length, desc=url, unit="B", unit_scale=True, disable=None)
         with bar:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from dlseg.book.manifest import read_book
-from dlseg.book.site import page_links
+from dlseg.book.site import EXTRA, page_links
 
 book = read_book(Path(os.environ["DLSEG_ROOT"]))
 chapters = {chapter.name: chapter for chapter in book.notebooks}
@@ -38,7 +38,7 @@ html_show_sourcelink = False
 html_use_index = False
 html_show_copyright = False
 html_context = {"authors": author}
-html_extra_path = [str(book.root / "build/site/extra")]  # notebooks and chapters to download
+html_extra_path = [str(Path(os.environ["DLSEG_WORK"], EXTRA))]  # notebooks to download
 
 
 def _add_links(app, pagename, templatename, context, doctree):

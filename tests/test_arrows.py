@@ -8,15 +8,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent / "dlseg"
-# What each part of dlseg may import. `checks`, `aside`, `device` and `fetch` serve all that use
-# torch; `checks` alone also the arithmetic, which does without.
-SERVE = {"checks", "aside", "device", "fetch"}
+# What each part of dlseg may import. These serve all that use torch; `checks` alone also the
+# arithmetic, which does without.
+SERVE = {"checks", "doors", "schema", "state", "aside", "device", "fetch"}
 BLOCKS = {"arithmetic", "layers"}
 LIBRARY = {"data", "metrics", "inspect", "crf", "models", "backbones"} | BLOCKS
 ALLOWED = {
     "checks": set(),
+    "doors": {"checks"},
     "device": {"checks"},
     "aside": set(),
+    "schema": set(),
+    "state": {"schema"},
     "fetch": {"checks", "aside"},
     "arithmetic": {"checks"},
     "crf": SERVE,
@@ -29,7 +32,7 @@ ALLOWED = {
     "training": LIBRARY | {"inference"} | SERVE,
     "inference": LIBRARY | SERVE,
     "commands": LIBRARY | {"training", "inference"} | SERVE,
-    "book": {"checks", "aside", "device"},
+    "book": {"checks", "schema", "aside", "device"},
     "__main__": {"book", "commands"},
 }
 
@@ -126,9 +129,9 @@ def test_guard_sees_every_form_of_import(part, source, package, found):
     assert forbidden(part, source, package) == found
 
 
-def test_arithmetic_imports_neither_torch_nor_numpy():
-    code = (
-        "import sys, dlseg.arithmetic; print(*(n for n in ('torch', 'numpy') if n in sys.modules))"
-    )
+@pytest.mark.parametrize("part", ["arithmetic", "checks", "schema"])
+def test_parts_that_import_neither_torch_nor_numpy(part):
+    heavy = "(name for name in ('torch', 'numpy') if name in sys.modules)"
+    code = f"import sys, dlseg.{part}; print(*{heavy})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

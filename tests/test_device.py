@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from dlseg import device
+from tests import process_state
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,13 +36,23 @@ def test_missing_device(monkeypatch):
         device.get_device()
 
 
+def draws(seed: int) -> tuple[float, ...]:
+    with device.settings_kept():
+        device.setup(seed)
+    return random.random(), np.random.rand(), torch.rand(1).item()
+
+
 def test_setup_seeds_every_generator():
-    device.setup(seed=7)
-    first = random.random(), np.random.rand(), torch.rand(1).item()
-    device.setup(seed=7)
-    assert first == (random.random(), np.random.rand(), torch.rand(1).item())
-    device.setup(seed=8)
-    assert first != (random.random(), np.random.rand(), torch.rand(1).item())
+    assert draws(7) == draws(7) != draws(8)
+
+
+def test_settings_are_put_back_after_an_error_too():
+    before = process_state.read()
+    with pytest.raises(RuntimeError), device.settings_kept():
+        device.setup()
+        torch.set_num_threads(torch.get_num_threads() + 1)
+        raise RuntimeError
+    assert process_state.put_back(before) == []
 
 
 def test_read_in_one_place_only():

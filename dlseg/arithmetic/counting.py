@@ -51,7 +51,8 @@ def separable_parameters(
     Source: MobileNet, section 3.1 (with one window per channel).
     """
     depthwise = depthwise_parameters(in_channels, kernel_size, depth_multiplier)
-    return depthwise + conv_parameters(in_channels * depth_multiplier, out_channels, 1)
+    between = depthwise_parameters(in_channels, 1, depth_multiplier)  # channels
+    return depthwise + conv_parameters(between, out_channels, 1)
 
 
 def separable_multiply_adds(
@@ -104,7 +105,8 @@ def inverted_residual_multiply_adds(
 
 def _inverted_residual(in_channels, out_channels, expansion, kernel_size) -> tuple[int, int, int]:
     """Weights of the three convolutions, in order."""
-    wide = in_channels * check_integer("expansion", expansion, 1)
+    expansion = check_integer("expansion", expansion, 1)
+    wide = expansion * check_integer("in_channels", in_channels, 1)
     expand = conv_parameters(in_channels, wide, 1) if expansion > 1 else 0
     return expand, depthwise_parameters(wide, kernel_size), conv_parameters(wide, out_channels, 1)
 

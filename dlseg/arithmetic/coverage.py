@@ -71,6 +71,7 @@ def middle_part(weights: Sequence[float], share: float = 0.95) -> int:
 
     weights: one per pixel of a field, none negative; the result is in pixels.
     """
+    weights = [float(weight) for weight in weights]
     total = sum(weights)
     for cut in range((len(weights) - 1) // 2, 0, -1):
         window = weights[cut : len(weights) - cut]
@@ -102,8 +103,9 @@ def no_holes(rates: Iterable[int]) -> bool:
 
     Sorted, each rate must not exceed the field of all smaller ones: then its three copies of what
     they cover touch. `holes` counts the same by brute force; `hdc_distances` is the published rule.
+    Raises ValueError where a rate is no integer >= 1.
     """
-    rates = sorted(rates)
+    rates = sorted(check_integer("rate", rate, 1) for rate in rates)
     return all(rate <= 1 + 2 * sum(rates[:i]) for i, rate in enumerate(rates))
 
 
@@ -116,6 +118,7 @@ def valid_tap_fractions(size: int, rate: int, kernel_size: int = 3) -> dict[int,
     Source: DeepLab v3, section 3.3 and figure 4 (size 65), which plots 1, 4 and 9.
     """
     size = check_integer("size", size, 1)
+    kernel_size = check_integer("kernel_size", kernel_size, 1)
     layer = Layer(kernel_size, 1, same_padding(kernel_size, rate), rate)
     axis = Counter(len(layer.reads(position, size)) for position in range(size))
     counts = {*axis, *range(1, kernel_size + 1)}

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dlseg.arithmetic.layer import Layer
+from dlseg.checks import check_integer
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,10 @@ class Field:
     padding: int = 0
     aligned: bool = True
 
+    def __post_init__(self):
+        for field, least in (("size", 1), ("stride", 0), ("padding", None)):
+            object.__setattr__(self, field, check_integer(field, getattr(self, field), least))
+
     @property
     def start(self) -> float:
         """Centre of the first unit's field, in input pixels; a half where the size is even."""
@@ -34,7 +39,7 @@ class Field:
 
     def centre(self, position: int) -> float:
         """Centre of the field of the unit at `position`, in input pixels."""
-        return self.start + position * self.stride
+        return self.start + check_integer("position", position) * self.stride
 
     def region(self, first: int, last: int | None = None) -> tuple[int, int]:
         """First and last pixel seen by the units `first` to `last` (by default one unit).
@@ -42,7 +47,8 @@ class Field:
         Not clipped to the image: what lies outside was padding. Source: Distill 2019, u_0 and v_0.
         Raises ValueError where `last` lies before `first`.
         """
-        last = first if last is None else last
+        first = check_integer("first", first)
+        last = first if last is None else check_integer("last", last)
         if last < first:
             raise ValueError(f"last must not lie before first, got first={first}, last={last}")
         begin = first * self.stride - self.padding
@@ -50,6 +56,9 @@ class Field:
 
     def after(self, kernel_size: int, stride: int, padding: int) -> "Field":
         """The field behind one more window of `kernel_size` pixels (the effective kernel)."""
+        kernel_size = check_integer("kernel_size", kernel_size, 1)
+        stride = check_integer("stride", stride, 0)
+        padding = check_integer("padding", padding)
         return Field(
             self.size + (kernel_size - 1) * self.stride,
             self.stride * stride,

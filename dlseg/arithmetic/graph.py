@@ -117,7 +117,8 @@ class Graph:
         Raises ValueError where the units are not on the map.
         """
         node = self.node(name)
-        last = first if last is None else last
+        first = check_integer("first", first)
+        last = first if last is None else check_integer("last", last)
         if not 0 <= first <= last < node.size:
             raise ValueError(f"units of {name!r} are 0 to {node.size - 1}, got {first} to {last}")
         return _hull(node.regions[first : last + 1])

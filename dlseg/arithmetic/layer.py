@@ -5,7 +5,6 @@ Sizes and positions are in pixels of the map that the layer reads, counted from 
 """
 
 from dataclasses import dataclass
-from operator import index
 
 from dlseg.checks import check_integer
 
@@ -68,7 +67,7 @@ def taps(position: int, kernel_size: int, stride: int = 1, padding: int = 0, rat
     """
     kernel_size = check_integer("kernel_size", kernel_size, 1)
     rate = check_integer("rate", rate, 1)
-    start = index(position) * check_integer("stride", stride, 1)
+    start = check_integer("position", position) * check_integer("stride", stride, 1)
     start -= check_integer("padding", padding, 0)
     return [start + rate * tap for tap in range(kernel_size)]
 
@@ -79,7 +78,8 @@ class Layer:
 
     kernel_size: taps; stride: input pixels between neighbouring outputs; padding: zeros before the
     first pixel and after the last; rate: input pixels between neighbouring taps; name: for tables.
-    Raises ValueError where a number is out of range.
+    Raises ValueError where a number is out of range. NumPy's integers become Python's, here and in
+    all of this package.
     """
 
     kernel_size: int = 1
@@ -90,7 +90,7 @@ class Layer:
 
     def __post_init__(self):
         for field, least in (("kernel_size", 1), ("stride", 1), ("padding", 0), ("rate", 1)):
-            check_integer(field, getattr(self, field), least)
+            object.__setattr__(self, field, check_integer(field, getattr(self, field), least))
 
     @property
     def effective_kernel(self) -> int:
@@ -107,6 +107,7 @@ class Layer:
 
     def reads(self, position: int, size: int) -> list[int]:
         """The taps of `position` that fall on one of the `size` pixels, not in the padding."""
+        size = check_integer("size", size, 1)
         return [tap for tap in self.taps(position) if 0 <= tap < size]
 
     def window(self, size: int) -> tuple[int, int, int]:

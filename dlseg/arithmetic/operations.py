@@ -49,6 +49,7 @@ class Merge(Operation):
         return size
 
     def reads(self, position: int, size: int) -> list[int]:
+        position, size = _plain(position, size)
         return [position if size > 1 else 0]
 
     def window(self, size: int) -> tuple[int, int, int]:
@@ -65,6 +66,9 @@ class Whole(Operation):
 
     units: int = 1
 
+    def __post_init__(self):
+        _set_integers(self, units=1)
+
     def reads(self, position: int, size: int) -> range:
         return range(size)
 
@@ -80,9 +84,10 @@ class AdaptivePool(Operation):
     units: int
 
     def __post_init__(self):
-        check_integer("units", self.units, 1)
+        _set_integers(self, units=1)
 
     def reads(self, position: int, size: int) -> range:
+        position, size = _plain(position, size)
         return range(position * size // self.units, -(-(position + 1) * size // self.units))
 
     def window(self, size: int) -> tuple[int, int, int] | None:
@@ -100,6 +105,9 @@ class Crop(Operation):
     units: int
     step: int = 1
 
+    def __post_init__(self):
+        _set_integers(self, start=None, units=None, step=None)
+
     def output_size(self, size: int) -> int:
         last = self.start + (self.units - 1) * self.step
         if self.start < 0 or self.units < 1 or self.step < 1 or last >= size:
@@ -107,7 +115,7 @@ class Crop(Operation):
         return self.units
 
     def reads(self, position: int, size: int) -> list[int]:
-        return [self.start + position * self.step]
+        return [self.start + check_integer("position", position) * self.step]
 
     def window(self, size: int) -> tuple[int, int, int]:
         return 1, self.step, -self.start  # cropping is negative padding
@@ -126,13 +134,16 @@ class Pad(Operation):
 
     def __post_init__(self):
         check_choice("mode", self.mode, ("zeros", "reflect", "replicate", "circular"))
+        _set_integers(self, before=None, after=None)
 
     def output_size(self, size: int) -> int:
+        size = check_integer("size", size, 1)
         if size + self.before + self.after < 1:
             raise ValueError(f"{self} leaves nothing of a map of size {size}")
         return size + self.before + self.after
 
     def reads(self, position: int, size: int) -> list[int]:
+        position, size = _plain(position, size)
         pixel = position - self.before
         if self.mode == "reflect":
             pixel = size - 1 - abs(size - 1 - abs(pixel))
@@ -165,13 +176,14 @@ class Resize(Operation):
     step: Fraction | None = None
 
     def __post_init__(self):
-        check_integer("units", self.units, 1)
+        _set_integers(self, units=1)
         check_choice("mode", self.mode, ("nearest", "nearest-exact", "bilinear", "bicubic"))
         if self.align_corners and self.mode.startswith("nearest"):
             raise ValueError(f"align_corners=True has no meaning for mode {self.mode!r}; drop it")
 
     def source(self, position: int, size: int) -> Fraction:
         """Where the unit at `position` lies, in pixels of the map it reads."""
+        position, size = _plain(position, size)
         if self.align_corners:
             return Fraction(position * (size - 1), max(1, self.units - 1))
         step = Fraction(size, self.units) if self.step is None else self.step
@@ -213,15 +225,16 @@ class Transposed(Operation):
     output_padding: int = 0
 
     def __post_init__(self):
-        for field, least in (("kernel_size", 1), ("stride", 1), ("padding", 0), ("rate", 1)):
-            check_integer(field, getattr(self, field), least)
+        _set_integers(self, kernel_size=1, stride=1, padding=0, rate=1, output_padding=0)
 
     def output_size(self, size: int) -> int:
+        size = check_integer("size", size, 1)
         span = effective_kernel(self.kernel_size, self.rate)
         units = (size - 1) * self.stride - 2 * self.padding + span + self.output_padding
         return check_integer(f"the size that {self} makes of {size} pixels", units, 1)
 
     def reads(self, position: int, size: int) -> list[int]:
+        position, size = _plain(position, size)
         offsets = [position + self.padding - tap * self.rate for tap in range(self.kernel_size)]
         pixels = [offset // self.stride for offset in offsets if offset % self.stride == 0]
         return [pixel for pixel in pixels if 0 <= pixel < size]
@@ -231,6 +244,17 @@ class Transposed(Operation):
             return None
         span = effective_kernel(self.kernel_size, self.rate)
         return span, 1, span - 1 - self.padding
+
+
+def _set_integers(operation: Operation, **least: int | None) -> None:
+    """Make fields plain integers, of at least so much; ValueError where they are none."""
+    for field, bound in least.items():
+        value = check_integer(field, getattr(operation, field), bound)
+        object.__setattr__(operation, field, value)
+
+
+def _plain(position: int, size: int) -> tuple[int, int]:
+    return check_integer("position", position), check_integer("size", size, 1)
 
 
 def _common_window(spans: list[tuple[int, int]]) -> tuple[int, int, int] | None:

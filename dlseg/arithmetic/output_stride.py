@@ -10,6 +10,7 @@ narrow networks have the strides and fields of the published ones, and train in 
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import inf
 
 from dlseg.arithmetic.layer import Layer
 from dlseg.checks import check_choice, check_integer
@@ -46,6 +47,7 @@ def plan_stages(
     """
     if output_stride not in OUTPUT_STRIDES:
         raise ValueError(f"output_stride must be 8, 16 or 32, got {output_stride!r}")
+    output_stride = check_integer("output_stride", output_stride)
     check_choice("first_unit", first_unit, ("previous", "whole"))
     strides = [check_integer("stride", stride, 1) for stride in strides]
     plans = _strides_to_rates(strides, output_stride)
@@ -96,7 +98,12 @@ def _strides_to_rates(strides: list[int], output_stride: int) -> list[StagePlan]
 def round_channels(channels: float, divisor: int = 8) -> int:
     """The multiple of `divisor` nearest to `channels`, at least one and never less than 90 % of it.
 
+    Raises ValueError unless channels is a number from 0 on and divisor an integer >= 1.
     Source: `_make_divisible` of MobileNetV2's authors, which torchvision took over.
     """
+    divisor = check_integer("divisor", divisor, 1)
+    if not 0 <= channels < inf:
+        raise ValueError(f"channels must be a finite number >= 0, got {channels!r}")
+    channels = float(channels)
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from dlseg.arithmetic import plan_stages, round_channels, same_padding
 from dlseg.backbones.features import Features
 from dlseg.backbones.weights import load_into
-from dlseg.checks import check_backbone, check_image, check_integer
+from dlseg.checks import check_backbone, check_integer
+from dlseg.doors import check_image
 
 # Expansion t, channels c, number of blocks n, stride s of the first: MobileNetV2, table 2.
 ROWS = (
@@ -114,8 +115,10 @@ class MobileNetV2(nn.Module):
         num_classes: int | None = None,
     ):
         super().__init__()
+        output_stride = check_integer("output_stride", output_stride, 1)
         check_backbone(width, weights, num_classes)
-        check_integer("divisor", divisor, 1)
+        output_stride = check_integer("output_stride", output_stride)
+        divisor = check_integer("divisor", divisor, 1)
         self.output_stride, self.low_level_stride = output_stride, 4
         self.low_level_channels = round_channels(24 * width, divisor)
         self.channels = round_channels(320 * width, divisor)
@@ -130,7 +133,7 @@ class MobileNetV2(nn.Module):
 
     def forward(self, x: Tensor) -> Features:
         """The maps of an image (B, 3, H, W) after the 24-channel row and the 320-channel one."""
-        check_image(x)
+        check_image(x, self)
         for layer in self.features[:4]:
             x = layer(x)
         low_level = x  # (B, 24, H/4, W/4)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from dlseg.arithmetic import StagePlan, plan_stages, round_channels, same_padding
 from dlseg.backbones.features import Features
 from dlseg.backbones.weights import load_into
-from dlseg.checks import check_backbone, check_image
+from dlseg.checks import check_backbone, check_integer
+from dlseg.doors import check_image
 
 # Kernel size, hidden channels, channels, squeeze-and-excitation, hard-swish, stride: table 1.
 ROWS = (
@@ -111,6 +112,7 @@ class MobileNetV3(nn.Module):
         num_classes: int | None = None,
     ):
         super().__init__()
+        output_stride = check_integer("output_stride", output_stride, 1)
         check_backbone(width, weights, num_classes)
         self.features = _features(output_stride, width, first_unit)
         self.output_stride, self.channels = output_stride, self.features[-1][0].out_channels
@@ -132,7 +134,7 @@ class MobileNetV3(nn.Module):
             load_into(self, "mobilenet_v3_large")
 
     def forward(self, x: Tensor) -> Features:
-        check_image(x)
+        check_image(x, self)
         low_level = self.features[:4](x)  # (B, 24, H/4, W/4)
         return Features(low_level, self.features[4:](low_level))  # (B, 960, H/os, W/os)
 

@@ -63,7 +63,7 @@ def make_backbone(
             raise ValueError(
                 f"no backbone is called {backbone!r}; there are {', '.join(BACKBONES)}"
             )
-        row, output_stride = BACKBONES[backbone], output_stride or stride
+        row, output_stride = BACKBONES[backbone], stride if output_stride is None else output_stride
         options = row.options | (changes or {}).get(row.kind, {})
         backbone = row.make(output_stride, width=width, weights=weights, **options)
     elif (output_stride, width, weights) != (None, 1.0, None):

@@ -12,7 +12,8 @@ from torch import Tensor, nn, relu_
 from dlseg.arithmetic import BASIC_UNITS, BOTTLENECK_UNITS, StagePlan, plan_stages, round_channels
 from dlseg.backbones.features import Features
 from dlseg.backbones.weights import load_into
-from dlseg.checks import check_backbone, check_choice, check_image, check_integer
+from dlseg.checks import check_backbone, check_choice, check_integer
+from dlseg.doors import check_image
 
 UNITS = BASIC_UNITS | {depth: BOTTLENECK_UNITS[depth] for depth in (50, 101)}
 
@@ -156,7 +157,9 @@ class ResNet(nn.Module):
         num_classes: int | None = None,
     ):
         super().__init__()
+        output_stride = check_integer("output_stride", output_stride, 1)
         check_backbone(width, weights, num_classes)
+        output_stride = check_integer("output_stride", output_stride)
         _check(depth, stem, style, first_unit, weights)
         unit = BasicUnit if depth in BASIC_UNITS else Bottleneck
         plans = _stage_plans(depth, output_stride, style, first_unit)
@@ -182,7 +185,7 @@ class ResNet(nn.Module):
             load_into(self, f"resnet{depth}")
 
     def forward(self, x: Tensor) -> Features:
-        check_image(x)
+        check_image(x, self)
         x = relu_(self.bn1(self.conv1(x)))  # (B, 64 or 128, H/2, W/2)
         x = F.max_pool2d(x, 3, 2, 1, ceil_mode=self.pool_ceil)  # (B, 64 or 128, H/4, W/4)
         low_level = self.layer1[: self.units_before_tap](x)  # (B, low_level_channels, H/4, W/4)

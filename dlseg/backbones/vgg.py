@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from dlseg.arithmetic import StagePlan, plan_stages, round_channels
 from dlseg.backbones.features import Features
 from dlseg.backbones.weights import load_into
-from dlseg.checks import check_backbone, check_image
+from dlseg.checks import check_backbone, check_integer
+from dlseg.doors import check_image
 
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions
 
@@ -46,6 +47,7 @@ class VGG16(nn.Module):
         num_classes: int | None = None,
     ):
         super().__init__()
+        output_stride = check_integer("output_stride", output_stride, 1)
         check_backbone(width, weights, num_classes)
         if pool_size not in (2, 3):
             raise ValueError(
@@ -66,7 +68,7 @@ class VGG16(nn.Module):
             load_into(self, "vgg16_bn" if batch_norm else "vgg16")
 
     def forward(self, x: Tensor) -> Features:
-        check_image(x)
+        check_image(x, self)
         if self.pool_size == 2 and min(x.shape[2:]) < 32:
             raise ValueError(
                 f"pool_size=2 needs an image of at least 32x32 pixels, got {tuple(x.shape)}; "

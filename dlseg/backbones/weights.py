@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from dlseg.fetch import Checksum, fetch_file
+from dlseg.schema import Unfit
+from dlseg.state import STATE_DICT, misfit, read_saved
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,16 @@ def load_published(
     """The state dict, on the CPU, of the published weights `name`, with all its heads.
 
     name: a key of `table`; folder: as for `fetch`. Only tensors are unpickled.
-    Raises ValueError for an unknown name, OSError as `fetch` does.
+    Raises ValueError for an unknown name or a file of anything but names and tensors of finite
+    numbers, OSError as `fetch` does.
     """
     if name not in table:
         raise ValueError(f"no published weights {name!r}; there are {', '.join(table)}")
-    return torch.load(fetch(table[name], folder), map_location="cpu", weights_only=True)
+    path = fetch(table[name], folder)
+    try:
+        return STATE_DICT("weights", read_saved(path, zipped=False))  # VGG's are of before zips
+    except Unfit as error:
+        raise ValueError(f"{path}: {error}; delete it and try again") from error
 
 
 def load_into(model: nn.Module, name: str, table: Mapping[str, Weights] = PUBLISHED) -> None:
@@ -118,24 +125,9 @@ def load_into(model: nn.Module, name: str, table: Mapping[str, Weights] = PUBLIS
     head = table[name].head
     if not any(key.startswith(head) for key in model.state_dict()):
         state = {key: value for key, value in state.items() if not key.startswith(head)}
-    _check_fit(model, state, name)
-    model.load_state_dict(state)
-
-
-def _check_fit(model: nn.Module, state: dict[str, Tensor], name: str) -> None:
-    own = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    given = {key: tuple(value.shape) for key, value in state.items()}
-    wrong = [
-        f"{key} is {given.get(key, 'absent')} in the file and {own.get(key, 'absent')} in the model"
-        for key in own | given
-        # Files older than the counter of batches lack it; batch norm then starts it at zero.
-        if own.get(key) != given.get(key)
-        and (key in given or not key.endswith("num_batches_tracked"))
-    ]
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+    if difference := misfit(model, state):
         raise ValueError(
-            f"the weights {name} do not fit this {type(model).__name__}: "
-            f"{'; '.join(wrong[:3])}{more}. "
+            f"the weights {name} do not fit this {type(model).__name__}: {difference}. "
             "Build the network that was trained, with its number of classes, or none"
         )
+    model.load_state_dict(state)

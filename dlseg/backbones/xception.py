@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from dlseg.arithmetic import plan_stages, round_channels
 from dlseg.backbones.features import Features
-from dlseg.checks import check_backbone, check_choice, check_image
+from dlseg.checks import check_backbone, check_choice, check_integer
+from dlseg.doors import check_image
 from dlseg.layers import SeparableConv2d
 
 BN_EPS = 1e-3  # of every BN in the backbone; ASPP and decoder have 1e-5
@@ -109,6 +110,7 @@ class Xception(nn.Module):
         num_classes: int | None = None,
     ):
         super().__init__()
+        output_stride = check_integer("output_stride", output_stride, 1)
         check_backbone(width, weights, num_classes)
         check_choice("depth", depth, ENTRY)
         if weights is not None:
@@ -128,7 +130,7 @@ class Xception(nn.Module):
 
     def forward(self, x: Tensor) -> Features:
         """The maps of an image (B, 3, H, W): 256 channels inside the entry flow, and 2048."""
-        check_image(x)
+        check_image(x, self)
         x = self.stem(x)  # (B, 64, H/2, W/2)
         for block in self.blocks[: self.tap]:
             x = block(x)

@@ -4,11 +4,15 @@
 # imported where they are used, so that `dlseg list` works at once and everywhere.
 
 import argparse
+import json
 import os
+import shlex
 import socket
-import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
+from dlseg.book.child import run_child
 from dlseg.book.manifest import Book, Chapter, chapter_table, read_book
 from dlseg.checks import DEVICES, CommandError, need
 
@@ -19,6 +23,12 @@ BOOK = {
     "run": (__name__, "execute chapters in place, as they are committed"),
     "test": (__name__, "execute chapters under nbval, every text output compared"),
     "site": (__name__, "build the static site"),
+}
+
+
+CONFIG_PATH = "JUPYTER_CONFIG_PATH"
+LAB_DEFAULTS = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}
 }
 
 
@@ -37,6 +47,8 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
     else:
         parser.add_argument("chapters", nargs="*", help="02 or its name; default: all")
         parser.add_argument("--device", choices=DEVICES)
+        text = "let a cell take N times its chapter's budget (book.toml); default: 10"
+        parser.add_argument("--patience", type=float, metavar="N", help=text)
 
 
 def read(arguments: argparse.Namespace) -> int:
@@ -57,7 +69,20 @@ def read(arguments: argparse.Namespace) -> int:
     # Containers run as root, and Jupyter asks to be told that this is meant.
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
-    return subprocess.run(command, cwd=book.root).returncode
+    with tempfile.TemporaryDirectory() as folder:
+        return run_child(command, book.root, {CONFIG_PATH: _defaults(Path(folder))})
+
+
+def _defaults(folder: Path) -> str:
+    """Write other defaults for JupyterLab: it need not ask whether to fetch news.
+
+    The user's own settings come first, and are not touched.
+    Returns: where Jupyter looks for configuration, `folder` and what was there before.
+    """
+    file = folder / "labconfig/default_setting_overrides.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps(LAB_DEFAULTS), encoding="utf-8")
+    return os.pathsep.join(filter(None, [str(folder), os.environ.get(CONFIG_PATH)]))
 
 
 def _check_port(port: int) -> None:
@@ -88,15 +113,20 @@ def run(arguments: argparse.Namespace) -> int:
     book = read_book()
     need("nbclient", "read")
     need("resvg_py", "test")
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError
+    from nbclient.exceptions import CellExecutionError
 
     from dlseg.book.execute import run_chapter
 
-    for chapter in _chosen(arguments, book):
+    chapters = _chosen(arguments, book)
+    for index, chapter in enumerate(chapters):
         try:
             seconds = run_chapter(chapter)
-        except (CellExecutionError, CellTimeoutError) as error:
+        except CellExecutionError as error:
             raise CommandError(f"{chapter.name} failed, file unchanged:\n{error}") from error
+        except KeyboardInterrupt as error:
+            rest = shlex.join(chapter.number or chapter.name for chapter in chapters[index:])
+            error.add_note(f"{chapter.name} is unchanged; go on with: dlseg run {rest}")
+            raise
         over = "" if seconds <= chapter.seconds else f": OVER ITS BUDGET of {chapter.seconds} s"
         print(f"{chapter.name}: {seconds:.1f} s{over}", flush=True)
     return 0
@@ -112,11 +142,15 @@ def test(arguments: argparse.Namespace) -> int:
 
 
 def _chosen(arguments: argparse.Namespace, book: Book) -> list[Chapter]:
-    """The chapters that are named, or all; computes on the device that is named."""
+    """The chapters that are named, or all; sets the device and the patience that are named."""
     chapters = [book.find(name) for name in arguments.chapters] or book.notebooks
+    from dlseg.book.execute import PATIENCE, patience
     from dlseg.device import use_device
 
     use_device(arguments.device)
+    if arguments.patience is not None:
+        os.environ[PATIENCE] = str(arguments.patience)
+    patience()
     return chapters
 
 

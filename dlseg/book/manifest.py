@@ -1,19 +1,42 @@
 """The book's manifest: book.toml for the settings, chapters/SUMMARY.md for the list of chapters."""
 
+import os
 import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from dlseg.checks import CommandError
+from dlseg.schema import Unfit, choice, integer, listing, number, record, switch, table, text
 
-# What mdBook 0.5 accepts; it refuses any other key inside its own tables.
-TABLES = {"book", "build", "rust", "output", "preprocessor"}
-KEYS = {
-    "book": {"title", "authors", "description", "src", "language", "text-direction"},
-    "build": {"build-dir", "create-missing", "use-default-preprocessors", "extra-watch-dirs"},
-    "rust": {"edition"},
-}
+
+def _anything(_entry: str, value: object) -> object:
+    return value
+
+
+_CHAPTER = record(
+    {}, {"seconds": integer(1, 10**5), "needs": listing(text(empty=False)), "question": text()}
+)
+_SPHINX = {"command": text(), "optional": switch, "theme": text(empty=False)}
+_SPHINX |= {"edit-url-template": text(), "download-notebooks": switch}
+_NBVAL = {"command": text(), "optional": switch, "renderers": listing(text())}
+_NBVAL |= {"sanitize": text(empty=False), "workers": integer(1, 1000)}
+_NBVAL |= {"ignored-share": number(0, 1), "megabytes": number(0)}
+_NBVAL |= {"chapters": table(text(), _CHAPTER)}
+_BOOK = {"authors": listing(text()), "description": text(), "src": text(empty=False)}
+_BOOK |= {"language": text(empty=False), "text-direction": choice(("ltr", "rtl"))}
+_BUILD = {"build-dir": text(), "create-missing": switch, "use-default-preprocessors": switch}
+_BUILD |= {"extra-watch-dirs": listing(text())}
+# What mdBook 0.5 accepts; it refuses any other key inside its own tables, and any other table.
+_SETTINGS = record(
+    {"book": record({"title": text(empty=False)}, _BOOK)},
+    {
+        "build": record({}, _BUILD),
+        "rust": record({}, {"edition": text()}),
+        "output": record({}, {"sphinx": record({}, _SPHINX)}, others=_anything),
+        "preprocessor": record({}, {"nbval": record({}, _NBVAL)}, others=_anything),
+    },
+)
 ENTRY = re.compile(r"^(?P<item>\s*[-*]\s+)?\[(?P<title>[^\]]+)\]\((?P<path>[^)]*)\)\s*$")
 
 
@@ -102,13 +125,13 @@ def read_book(root: Path | None = None) -> Book:
     """Read and check book.toml and SUMMARY.md.
 
     root: the folder that holds them; found from the current folder if left out.
-    Raises: ManifestError if a file is missing, or holds what mdBook would refuse.
+    Raises: ManifestError if a file is missing, cannot be read, or holds what mdBook would refuse.
     """
     root = root or find_root()
     settings = _read_toml(root / "book.toml")
     book = settings["book"]
     nbval = settings.get("preprocessor", {}).get("nbval", {})
-    folder = root / book.get("src", "src")
+    folder = _inside(root, book.get("src", "src"), root / "book.toml")
     return Book(
         root=root,
         title=book["title"],
@@ -122,32 +145,34 @@ def read_book(root: Path | None = None) -> Book:
 
 
 def _read_toml(file: Path) -> dict:
-    if not file.is_file():
-        raise ManifestError(f"{file} is missing")
     try:
-        settings = tomllib.loads(file.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ManifestError(f"{file}: {error}") from error
-    if unknown := set(settings) - TABLES:
-        raise ManifestError(f"{file}: mdBook refuses the table {sorted(unknown)}: use [output.*]")
-    for table, keys in KEYS.items():
-        if unknown := set(settings.get(table, {})) - keys:
-            raise ManifestError(f"{file}: mdBook refuses {sorted(unknown)} in [{table}]")
-    if "title" not in settings.get("book", {}):
-        raise ManifestError(f"{file}: [book] needs a title")
-    return settings
+        return _SETTINGS("", tomllib.loads(_read(file)))
+    except Unfit as error:
+        raise ManifestError(f"{file}: {error}; mdBook refuses other tables and keys") from error
+    except (ValueError, RecursionError) as error:  # no TOML, or numbers and lists without end
+        raise ManifestError(f"{file} is no TOML: {str(error)[:200]}; mend that line") from error
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ManifestError(f"{file} is missing") from error
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{file} is not UTF-8: {error}; save it as UTF-8") from error
+    except OSError as error:
+        raise ManifestError(f"{file} cannot be read: {error}") from error
 
 
 def read_summary(file: Path, settings: dict) -> list[Chapter]:
     """The chapters of a SUMMARY.md in mdBook's form; list items are numbered from 01.
 
     settings: per chapter name, the keys seconds, needs and question.
-    Raises: ManifestError if a line is not understood, or a file or chapter name does not exist.
+    Raises: ManifestError if a line is not understood, or a file or chapter name does not exist, is
+    there twice, or leads out of the folder.
     """
-    if not file.is_file():
-        raise ManifestError(f"{file} is missing")
     chapters, part, count = [], "", 0
-    for number, raw in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for place, raw in enumerate(_read(file).splitlines(), start=1):
         entry = ENTRY.match(raw)
         if raw.startswith("# "):
             part = raw[2:].strip()
@@ -155,16 +180,20 @@ def read_summary(file: Path, settings: dict) -> list[Chapter]:
             count += bool(entry["item"])
             chapters.append(_chapter(entry, count, part, settings, file))
         elif raw.strip() not in ("", "---"):
-            raise ManifestError(f"{file}, line {number}: expected `- [Title](file)`, got {raw!r}")
+            line = f"{file}, line {place}"
+            raise ManifestError(f"{line}: expected `- [Title](file)`, got {raw[:100]!r}")
+    names = [chapter.name for chapter in chapters if chapter.path]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ManifestError(f"{file}: {', '.join(twice)} is there twice; each name is one chapter")
     if unknown := set(settings) - {chapter.name for chapter in chapters}:
         raise ManifestError(f"book.toml has settings for {sorted(unknown)}, not in {file.name}")
     return chapters
 
 
 def _chapter(entry: re.Match, count: int, part: str, settings: dict, file: Path) -> Chapter:
-    path = file.parent / entry["path"] if entry["path"] else None
-    if path and not path.is_file():
-        raise ManifestError(f"{file}: {entry['path']} does not exist")
+    path = _inside(file.parent, entry["path"], file) if entry["path"] else None
+    if path and not os.path.isfile(path):
+        raise ManifestError(f"{file}: {entry['path'][:200]} does not exist")
     own = settings.get(path.stem, {}) if path else {}
     number = f"{count:02d}" if entry["item"] else path.stem[:2] if path else ""
     return Chapter(
@@ -176,6 +205,14 @@ def _chapter(entry: re.Match, count: int, part: str, settings: dict, file: Path)
         needs=tuple(own.get("needs", ())),
         question=own.get("question", ""),
     )
+
+
+def _inside(folder: Path, name: str, file: Path) -> Path:
+    """The path of that name in the folder; ManifestError, naming `file`, if it leads out."""
+    path = folder / name
+    if Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder)):
+        return path
+    raise ManifestError(f"{file}: {name} leads out of {folder}; keep the book in one folder")
 
 
 def chapter_table(book: Book, folder: str = "") -> str:

@@ -1,9 +1,8 @@
 """The static site: chapters, references and an index page, staged and given to Sphinx."""
 
-import os
 import shutil
-import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
@@ -11,6 +10,8 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import nbformat
 
+from dlseg.aside import new_file, new_folder
+from dlseg.book.child import run_child
 from dlseg.book.compare import Shown, kept, shown
 from dlseg.book.execute import FRAMES_FOLDER
 from dlseg.book.manifest import Book, Chapter, chapter_table
@@ -18,6 +19,7 @@ from dlseg.book.picture import PNG, Picture
 from dlseg.book.raster import DENSITY
 
 DATE = (2026, 1, 1, 0, 0, 0)
+EXTRA = "extra"  # the folder of what pages offer for download
 PICTURE = "atrous.svg"
 ALT = (
     "Animation: nine taps, two pixels apart, move over a grid of 9 by 9 pixels; "
@@ -67,9 +69,8 @@ def _names(chapters: Iterable[Chapter]) -> str:
 
 
 def stage(book: Book, folder: Path) -> None:
-    """Fill an empty folder with what Sphinx reads."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    """Fill a new folder with what Sphinx reads."""
+    folder.mkdir()
     for chapter in book.chapters:
         if chapter.is_notebook:
             stage_notebook(chapter.path, folder)
@@ -123,27 +124,49 @@ def write_archive(book: Book, chapter: Chapter, folder: Path) -> None:
 
 
 def build(book: Book, out: str | None = None) -> int:
-    """Build the site; warnings are errors.
+    """Build the site; warnings are errors. What was there stays until the new site is whole.
 
-    out: the folder of the pages, by default build/site/html.
+    out: the folder of the pages, by default build/site/html. A folder of the user's keeps what
+    else lies in it.
     Returns: Sphinx's exit code.
     """
-    source = book.root / "build/site/source"
     target = Path(out).resolve() if out else book.root / "build/site/html"
-    stage(book, source)
-    extra = book.root / "build/site/extra"
-    shutil.rmtree(extra, ignore_errors=True)
-    extra.mkdir()
+    with tempfile.TemporaryDirectory(prefix="dlseg-site-") as folder:
+        work = Path(folder)
+        stage(book, work / "source")
+        stage_extra(book, work / EXTRA)
+        command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going"]
+        command += ["-c", str(book.root / "site"), "-d", str(work / "doctrees")]
+        command += [str(work / "source"), str(work / "html")]
+        code = run_child(command, book.root, {"DLSEG_ROOT": str(book.root), "DLSEG_WORK": folder})
+        if code == 0:
+            publish(work / "html", target, whole=out is None)
+            print(f"site: {target / 'index.html'}")
+    return code
+
+
+def stage_extra(book: Book, folder: Path) -> None:
+    """Fill a new folder with what pages offer for download."""
+    folder.mkdir()
     if book.sphinx.get("download-notebooks"):
         for chapter in book.notebooks:
-            shutil.copy(chapter.path, extra)
-            write_archive(book, chapter, extra)
-    if out is None:  # a page whose chapter is gone must not stay; a folder of the user's is left
-        shutil.rmtree(target, ignore_errors=True)
-    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-E"]
-    command += ["-c", str(book.root / "site"), "-d", str(book.root / "build/site/doctrees")]
-    command += [str(source), str(target)]
-    code = subprocess.run(command, env={**os.environ, "DLSEG_ROOT": str(book.root)}).returncode
-    if code == 0:
-        print(f"site: {target / 'index.html'}")
-    return code
+            shutil.copy(chapter.path, folder)
+            write_archive(book, chapter, folder)
+
+
+def publish(pages: Path, target: Path, whole: bool) -> None:
+    """Bring pages to where they are read.
+
+    whole: the folder `target` is the site's own: it is replaced at once, and a page whose chapter
+    is gone goes. Otherwise file by file, and what else lies there stays.
+    """
+    if whole:
+        with new_folder(target, replace=True) as fresh:
+            shutil.copytree(pages, fresh, dirs_exist_ok=True)
+    else:
+        shutil.copytree(pages, target, dirs_exist_ok=True, copy_function=_copy_aside)
+
+
+def _copy_aside(source: str, target: str) -> None:
+    with new_file(target) as file:
+        file.write(Path(source).read_bytes())

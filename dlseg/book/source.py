@@ -14,9 +14,10 @@ def shown_source(thing: Callable | type) -> str:
 def without_guards(source: str) -> str:
     """Python source without its argument guards.
 
-    A guard is a call of a function named `check...` or `_check...` that stands alone, an `if` that
-    does nothing but raise, or a loop of nothing but guards; `check_integer(name, value, least)`
-    inside an expression becomes `value`.
+    A guard is a call of a function named `check...` or `_check...` that stands alone or gives a
+    name to itself (`rate = check_integer("rate", rate, 1)`), an `if` that does nothing but raise,
+    or a loop of nothing but guards; `check_integer(name, value, least)` inside an expression
+    becomes `value`.
     """
     lines = source.splitlines()
     # From the end, so that earlier places stay where they are; a call inside a guard goes with it.
@@ -37,6 +38,9 @@ def is_guard(node: ast.AST) -> bool:
         return _calls_check(node.value)
     if isinstance(node, ast.If):
         return not node.orelse and all(isinstance(part, ast.Raise) for part in node.body)
+    if isinstance(node, ast.Assign) and _calls_check(node.value):
+        given = [ast.unparse(argument) for argument in node.value.args]
+        return ast.unparse(node.targets[0]).strip("()") in (", ".join(given), *given)
     return isinstance(node, ast.For) and all(is_guard(part) for part in node.body)
 
 

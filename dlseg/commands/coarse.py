@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dlseg.checks import CommandError
 from dlseg.crf import unary_from_labels, unary_from_probabilities
-from dlseg.data import read_label, voc_palette
+from dlseg.data import read_floats, read_label, voc_palette
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,10 @@ def read_mask(path: Path, size: tuple[int, int], confidence: float, ignore: int 
 def read_probabilities(path: Path, size: tuple[int, int]) -> Coarse:
     """Probabilities from a .npy file, (C, H, W) or (H, W, C), drawn in the colours of Pascal VOC.
 
-    size: (H, W) of the image. Raises CommandError for another shape or kind of file, ValueError for
-    values that are no probabilities.
+    size: (H, W) of the image. Raises CommandError for another shape, ValueError (DataError) for
+    another kind of file, and for values that are no probabilities.
     """
-    try:
-        array = np.load(existing(path), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise CommandError(f"{path} is no array that can be read: {error}") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-        raise CommandError(f"{path} must hold one array of floats, the softmax of a network")
-    array = _classes_first(path, array, size)
+    array = _classes_first(path, read_floats(path), size)
     if not 2 <= len(array) <= 256:
         raise CommandError(f"{path} must have 2 to 256 classes, got {len(array)}")
     unary = unary_from_probabilities(torch.from_numpy(array))
@@ -100,7 +94,8 @@ def _classes_first(path: Path, array: np.ndarray, size: tuple[int, int]) -> np.n
             f"{path} must be (C, {height}, {width}) or ({height}, {width}, C) for this image, with "
             f"sums of 1 over the classes, got {array.shape}; upsample bilinearly to that size"
         )
-    return np.ascontiguousarray(np.moveaxis(array, axes[0], 0), dtype=np.float32)
+    with np.errstate(over="ignore"):  # what is too large for float32 is no probability either
+        return np.ascontiguousarray(np.moveaxis(array, axes[0], 0), dtype=np.float32)
 
 
 def _check_size(path: Path, sides: tuple[int, int], size: tuple[int, int]) -> None:

@@ -125,17 +125,17 @@ def examine_data(folder: str) -> tuple[str, bool]:
 
     Returns: (report, good); remarks alone are good. Raises DataError where no data set is there.
     """
-    from dlseg.data import check_folder
+    from dlseg.data import check_folder, shown
 
     faults = check_folder(folder)
     lines = [
-        f"{'FAULT  ' if fault.serious else '-      '} {fault.path}: {fault.problem}\n"
+        f"{'FAULT  ' if fault.serious else '-      '} {shown(fault.path)}: {fault.problem}\n"
         f"        fix: {fault.remedy}"
         for fault in faults
     ]
     count = sum(fault.serious for fault in faults)
-    verdict = f"FAULTS  {count} in {folder}" if count else f"ok      no fault in {folder}"
-    return "\n".join([*lines, verdict]), not count
+    verdict = f"FAULTS  {count}" if count else "ok      no fault"
+    return "\n".join([*lines, f"{verdict} in {shown(folder)}"]), not count
 
 
 def add(parser: argparse.ArgumentParser, _name: str) -> None:

@@ -1,12 +1,15 @@
 """`dlseg evaluate`: the scores of a trained network, class by class."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from dlseg import training
+from dlseg.checks import CommandError
 from dlseg.commands.jobs import saved_data
 from dlseg.commands.shared import add_device, add_inference, add_workers, computing, last_run
 from dlseg.data import open_data
+from dlseg.doors import check_same_classes
 from dlseg.metrics import ConfusionMatrix
 from dlseg.training import LAST, is_main, load_network
 
@@ -29,10 +32,26 @@ def evaluate(arguments: argparse.Namespace) -> int:
         path = arguments.checkpoint or last_run() / LAST
         model, entries = load_network(path, arguments.output_stride)
         dataset = open_data(arguments.data or saved_data(entries, path), arguments.split)
+        check_names(entries["extra"].get("classes"), dataset.classes)
         options = arguments.batch_size, arguments.scales, arguments.flip, arguments.workers
         matrix = training.evaluate(model, dataset, device, *options)
         report(matrix, dataset, arguments.split)
     return 0
+
+
+def check_names(model: list[str] | None, data: Sequence[str]) -> None:
+    """CommandError where a network knows other classes than the data set has, by number or name."""
+    if model is None:
+        return
+    check_same_classes(len(model), len(data))
+    other = [(mine, theirs) for mine, theirs in zip(model, data, strict=True) if mine != theirs]
+    if other:
+        mine, theirs = other[0]
+        raise CommandError(
+            f"the network was trained on other classes than the data set has: {len(other)} of "
+            f"{len(data)} names differ, the first {mine!r} and {theirs!r}; give the data that it "
+            "was trained on, or train it on these"
+        )
 
 
 def report(matrix: ConfusionMatrix, dataset, split: str) -> None:

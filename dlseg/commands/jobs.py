@@ -91,10 +91,13 @@ def saved_job(folder: Path) -> Job:
 
     Raises CheckpointError if there is none, CommandError if `dlseg train` did not write it.
     """
-    entries = load_checkpoint(folder / LAST)
-    data, model = saved_data(entries, folder / LAST), dict(entries["model"])
-    del model["num_classes"]
-    return Job(data, entries["extra"]["split"], recipe=Recipe(**entries["recipe"]), **model)
+    path = folder / LAST
+    entries = load_checkpoint(path)
+    data, split = saved_data(entries, path), entries["extra"].get("split")
+    if split is None or entries["model"] is None:
+        raise CommandError(f"{path} was not written by dlseg train: it lacks extra.split or model")
+    model = {name: value for name, value in entries["model"].items() if name != "num_classes"}
+    return Job(data, split, recipe=Recipe(**entries["recipe"]), **model)
 
 
 def saved_data(entries: dict, path: Path) -> str:

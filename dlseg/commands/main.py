@@ -1,13 +1,18 @@
 """The command line: a table of commands, of which only the one that is called is imported."""
 
 import argparse
+import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 from dlseg import __version__
 from dlseg.checks import CommandError, install_line
 
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM")  # that end a command, where there are such
 # Name of a command -> its module and a line of help. The module's docstring is its long help; its
 # function `add(parser, name)` gives the parser its arguments and the default `function`, which
 # takes what was parsed and returns the exit code.
@@ -25,26 +30,103 @@ LIBRARY: Rows = {
 def main(argv: Sequence[str] | None = None, rows: Rows = LIBRARY) -> int:
     """Run one command of `rows`. argv: its name and arguments; None: those of this process.
 
-    Returns: its exit code: 0 well, 1 found fault, 2 could not be done.
+    Returns: its exit code: 0 well, 1 found fault, 2 could not be done; as a shell has it, 128 and
+    the number of the signal that ended it, such as 130 for Ctrl-C and 143 for SIGTERM.
     """
-    argv = sys.argv[1:] if argv is None else list(argv)
+    signals: list[int] = []
+    with _stoppable(signals), _environment_kept():
+        return _ended(sys.argv[1:] if argv is None else list(argv), rows, signals)
+
+
+def _ended(argv: list[str], rows: Rows, signals: list[int]) -> int:
+    """Run one command; say what ended it early. signals: those that came."""
+    try:
+        return _run(argv, rows)
+    except CommandError as error:
+        print(f"dlseg: {error}", file=sys.stderr)
+        return 2
+    except (Exception, KeyboardInterrupt) as error:
+        # While all is tidied up, the end of a worker process, say, may raise something of its own.
+        if not (signals or isinstance(error, KeyboardInterrupt)):
+            raise
+        print("; ".join(["dlseg: stopped", *_notes(error)]), file=sys.stderr)
+        return 128 + (signals or [signal.SIGINT])[0]
+
+
+def _run(argv: list[str], rows: Rows) -> int:
     parser = argparse.ArgumentParser(prog="dlseg", description="Segment images with DeepLab")
     parser.add_argument("--version", action="version", version=f"dlseg {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     plain = argparse.RawDescriptionHelpFormatter
+    for name, (module, purpose) in rows.items():
+        command = commands.add_parser(name, help=purpose, formatter_class=plain)
+        if argv[:1] == [name]:
+            command.description = _imported(module).__doc__
+            _imported(module).add(command, name)
+    arguments = parser.parse_args(argv)
+    return arguments.function(arguments)
+
+
+@contextmanager
+def _stoppable(signals: list[int]) -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does: everything is tidied up.
+
+    signals: takes the numbers of those that came.
+    """
+    owner, before, hook = os.getpid(), {}, sys.unraisablehook
+
+    def stop(number: int, _frame) -> None:
+        if os.getpid() != owner:  # a worker process, which has nothing to tidy up
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        signals.append(number)
+        raise KeyboardInterrupt
+
+    def lost(found) -> None:
+        """Where Python can pass no error on, as from `__del__`: raise it again soon after that."""
+        if not signals:
+            hook(found)
+        elif issubclass(found.exc_type, KeyboardInterrupt) and "SIGALRM" in dir(signal):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+
+    if threading.current_thread() is threading.main_thread():  # Python allows it there alone
+        numbers = [getattr(signal, name, None) for name in SIGNALS]
+        # One that is ignored was meant to be, as by nohup.
+        for number in numbers:
+            if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
+                before[number] = signal.signal(number, stop)
+        sys.unraisablehook = lost
     try:
-        for name, (module, purpose) in rows.items():
-            command = commands.add_parser(name, help=purpose, formatter_class=plain)
-            if argv[:1] == [name]:
-                command.description = _imported(module).__doc__
-                _imported(module).add(command, name)
-        arguments = parser.parse_args(argv)
-        return arguments.function(arguments)
-    except CommandError as error:
-        print(f"dlseg: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+        yield
+    finally:
+        sys.unraisablehook = hook
+        if signals and "SIGALRM" in dir(signal):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Forget at the end what a command told this process and its children by DLSEG_ variables."""
+
+    def ours() -> dict[str, str]:
+        return {name: value for name, value in os.environ.items() if name.startswith("DLSEG_")}
+
+    before = ours()
+    try:
+        yield
+    finally:
+        for name in ours():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def _notes(error: BaseException | None) -> list[str]:
+    """What commands wrote on an error, and on those it came up in, about how to go on."""
+    if error is None:
+        return []
+    return [*_notes(error.__context__), *filter(None, getattr(error, "__notes__", []))]
 
 
 def _imported(module: str):

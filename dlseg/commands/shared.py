@@ -1,17 +1,28 @@
 """What several commands share: options, the folders of runs, one line for what goes wrong."""
 
 import argparse
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 from dlseg.checks import DEVICES, CommandError
-from dlseg.device import setup, use_device
+from dlseg.device import out_of_memory, settings_kept, setup, use_device
 from dlseg.training import CheckpointError, process_group
 
 RUNS = Path("runs")
+
+
+@contextmanager
+def told(advice: Callable[[], str]) -> Iterator[None]:
+    """Where a command ends early, the command line says `advice()`: how to go on."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(advice())
+        raise
 
 
 @contextmanager
@@ -36,7 +47,7 @@ def last_run() -> Path:
 
 
 def _runs() -> list[int]:
-    return [int(path.name) for path in RUNS.glob("*") if path.name.isdigit()]
+    return [int(path.name) for path in RUNS.glob("*") if re.fullmatch("[0-9]+", path.name)]
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -59,16 +70,21 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def computing(arguments: argparse.Namespace) -> Iterator[torch.device]:
-    """The device of this process, of --device and --workers; what goes wrong there is one line."""
+    """The device of this process, of --device and --workers; what goes wrong there is one line.
+
+    At the end the process has as many threads, and its settings, as before.
+    """
     use_device(arguments.device)
-    # Threads that wait for each other lose much more than a core where a worker takes one of them.
-    torch.set_num_threads(max(1, torch.get_num_threads() - arguments.workers))
     try:
-        with process_group(setup()) as device:
+        with settings_kept(), process_group(setup()) as device:
+            # Threads that wait for each other lose much more than a core where a worker takes one.
+            torch.set_num_threads(max(1, torch.get_num_threads() - arguments.workers))
             yield device
-    except torch.OutOfMemoryError as error:
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
         raise CommandError(
-            "the GPU has too little memory: try --accumulate 2, or a smaller --batch-size"
+            "not enough memory: try a smaller --batch-size, or to train with --accumulate 2"
         ) from error
     except (ValueError, OSError, CheckpointError, FloatingPointError) as error:
         # Of an error in a worker process the last line is the message.

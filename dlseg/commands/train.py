@@ -7,6 +7,7 @@ torchrun --nproc-per-node=4 -m dlseg train --data cityscapes:DIR
 """
 
 import argparse
+import shlex
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from dlseg import training
 from dlseg.checks import CommandError, need
 from dlseg.commands.evaluate import report
 from dlseg.commands.jobs import Job, default_job, saved_job
-from dlseg.commands.shared import add_device, add_workers, computing, last_run, new_run
+from dlseg.commands.shared import add_device, add_workers, computing, last_run, new_run, told
 from dlseg.data import data_names, open_data
 from dlseg.training import LAST, TensorBoard, is_main
 
@@ -78,8 +79,16 @@ def train(arguments: argparse.Namespace) -> int:
             job = _new_job(options)
             # Only one process chooses a folder; the others write nothing.
             folder = arguments.out or (new_run() if is_main() else None)
-        _train(job, folder, arguments, device)
+        with told(lambda: _how_to_go_on(folder)):
+            _train(job, folder, arguments, device)
     return 0
+
+
+def _how_to_go_on(folder: Path | None) -> str:
+    """What ends a training that was stopped; only one process says it."""
+    if folder is None or not (folder / LAST).exists():
+        return ""
+    return f"go on with: dlseg train --resume --out {shlex.quote(str(folder))}"
 
 
 def _new_job(options: dict) -> Job:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
-from dlseg.checks import check_choice, check_integer
+from dlseg.checks import check_choice, check_integer, check_number
 from dlseg.crf.exact import check_unary
 from dlseg.crf.fast.filtering import METHODS, build_filter
 from dlseg.crf.fast.updates import PairUpdate, ProductUpdate, SoftmaxUpdate, begin
@@ -46,12 +46,13 @@ class DenseCRF(nn.Module):
         check_choice("normalization", normalization, NORMALIZATIONS)
         check_choice("inputs", inputs, INPUTS)
         check_choice("method", method, METHODS)
-        check_integer("iterations", iterations, 0)
+        check_number("trim", trim, 0, 1)
         if not kernels or not all(isinstance(kernel, Kernel) for kernel in kernels):
             raise ValueError(f"kernels must be a list of one or more Kernel, got {kernels!r}")
         if not 0 <= trim < 1:
             raise ValueError(f"trim must be at least 0 and below 1, got {trim}")
-        self.kernels, self.iterations, self.trim = tuple(kernels), iterations, trim
+        self.kernels, self.trim = tuple(kernels), trim
+        self.iterations = check_integer("iterations", iterations, 0)
         self.normalization, self.self_term = normalization, self_term
         self.inputs, self.method = inputs, method
         self.weights = nn.ParameterList(kernel.weight_tensor() for kernel in kernels)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from dlseg.crf.exact import ExactFilter, Filter, check_unary, mean_field_steps
 from dlseg.crf.kernels import Kernel, compatibility, features, to_maps, to_pixels
+from dlseg.doors import check_labels, check_maps
 
 
 def pairwise_energy(q: Tensor, filters: Sequence[Filter], weights: Sequence[Tensor]) -> Tensor:
@@ -29,6 +30,7 @@ def pairwise_energy(q: Tensor, filters: Sequence[Filter], weights: Sequence[Tens
     matrix is one by its method `matmul`. weights: (), (C,) or (C, C) each, see `Kernel`.
     Returns: (B,).
     """
+    check_maps("q", q)
     total = q.new_zeros(q.shape[0])
     pixels = to_pixels(q)  # (B, N, C)
     for apply, weight in zip(filters, weights, strict=True):
@@ -47,10 +49,10 @@ def labelling_energy(
     for a Potts number.
     Returns: (B,). Raises: ValueError for labels outside 0..C-1.
     """
-    if labels.min() < 0 or labels.max() >= unary.shape[1]:
-        raise ValueError(
-            f"labels must lie in 0..{unary.shape[1] - 1}, got {labels.min()}..{labels.max()}"
-        )
+    check_maps("unary", unary)
+    check_labels("labels", labels, unary.shape[1], None)
+    if labels.shape[1:] != unary.shape[2:]:
+        raise ValueError(f"labels are {tuple(labels.shape)}, the unary {tuple(unary.shape)}")
     chosen = F.one_hot(labels.long(), unary.shape[1]).movedim(-1, 1).to(unary)  # (B, C, H, W)
     return (chosen * unary).sum((1, 2, 3)) + pairwise_energy(chosen, filters, weights)
 
@@ -62,6 +64,7 @@ def free_energy(
 
     q, unary: (B, C, H, W). filters, weights: as for `pairwise_energy`. Returns: (B,).
     """
+    check_maps("unary", unary)
     single = (q * unary - torch.special.entr(q)).sum((1, 2, 3))  # entr(q) = -q log q, 0 at 0
     return single + pairwise_energy(q, filters, weights)
 

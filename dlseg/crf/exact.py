@@ -11,11 +11,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlseg.checks import check_choice, check_integer
-from dlseg.crf.kernels import NORMALIZATIONS, check_finite, penalty
+from dlseg.checks import check_choice, check_integer, described
+from dlseg.crf.kernels import (
+    NORMALIZATIONS,
+    Kernel,
+    check_format,
+    check_image,
+    features,
+    penalty,
+)
+from dlseg.doors import check_finite, check_maps
 
 Filter = Callable[[Tensor], Tensor]
 TINY = 1e-20  # pydensecrf adds it to n before it divides
+FAR = 32.0  # sigmas from the mean; beyond, float32 loses too much of |f|^2
 
 
 def kernel_matrix(features: Tensor) -> Tensor:
@@ -23,6 +32,7 @@ def kernel_matrix(features: Tensor) -> Tensor:
 
     features: (B, N, d), each divided by its sigma. Returns: (B, N, N), ones on the diagonal.
     """
+    check_features(features)
     distance = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
     return torch.exp(-distance.square() / 2)
 
@@ -33,12 +43,15 @@ def attention_filter(features: Tensor, values: Tensor) -> Tensor:
     -|f_i - f_j|^2 / 2 = f_i f_j - |f_i|^2 / 2 - |f_j|^2 / 2 is a dot product of query and key.
     Attention divides by the sum of each row; one more key, with logit 0 and therefore exp(0) = 1,
     carries a column of its own that comes back as 1 / sum, so that the division can be undone.
-    The relative error is about eps |f|^2, f from the mean: 1e-5 for 10 sigmas in float32, so take
-    float64 where the image is more than 100 sigmas wide.
+    The relative error is about eps |f|^2, f from the mean: 1e-5 for 10 sigmas in float32. Where a
+    feature is more than 32 sigmas from the mean, all is computed in float64.
 
     features: (B, N, d), each divided by its sigma. values: (B, N, C). Returns: (B, N, C).
     """
+    check_features(features)
     f = features - features.mean(1, keepdim=True)  # K sees differences only, and small |f| is exact
+    if f.dtype == torch.float32 and f.abs().max() > FAR:
+        return attention_filter(features.double(), values.double()).to(values.dtype)
     half = f.square().sum(-1, keepdim=True) / 2  # (B, N, 1)
     one = torch.ones_like(half)
     query = torch.cat([f, one, -half], -1)  # (B, N, d + 2)
@@ -65,6 +78,8 @@ def normalise(matrix: Tensor, how: str = "symmetric", self_term: bool = True) ->
     Raises: ValueError for another `how`.
     """
     check_choice("normalization", how, NORMALIZATIONS)
+    if matrix.dim() != 3 or matrix.shape[1] != matrix.shape[2]:
+        raise ValueError(f"the matrix must be (B, N, N), got {described(matrix)}")
     n = matrix.sum(-1) + TINY  # (B, N)
     if how == "symmetric":
         matrix = n.rsqrt()[:, :, None] * matrix * n.rsqrt()[:, None, :]
@@ -125,16 +140,37 @@ def mean_field_steps(
 
 
 def check_unary(unary: Tensor, image: Tensor, iterations: int) -> None:
-    """ValueError unless unary (B, C, H, W) is finite, fits the image, and iterations >= 0."""
-    if unary.dim() != 4 or not unary.is_floating_point() or unary.shape[1] < 1:
-        raise ValueError(
-            f"the unary must be floats (B, C, H, W), got {unary.dtype} {tuple(unary.shape)}"
-        )
+    """ValueError unless unary (B, C, H, W) is finite, C >= 2 and it fits the image."""
+    check_maps("the unary", unary)
+    check_format("the unary", unary.dtype)
+    check_image(image)
     sizes = {(tensor.shape[0], *tensor.shape[2:]) for tensor in (unary, image)}
-    if image.dim() == 4 and len(sizes) > 1:
+    if len(sizes) > 1:
         raise ValueError(
             f"unary and image must have the same batch and size, got {tuple(unary.shape)} and "
             f"{tuple(image.shape)}; upsample the scores bilinearly to the image's size"
         )
+    if unary.shape[1] < 2:
+        raise ValueError(
+            f"the unary must have two classes or more, got {tuple(unary.shape)}: for a map of "
+            "foreground p give background and foreground, torch.cat([1 - p, p], 1), or of logits x "
+            "torch.cat([-x, x], 1) / 2"
+        )
+    if unary.device != image.device:
+        raise ValueError(f"the unary is on {unary.device} and the image on {image.device}")
     check_integer("iterations", iterations, 0)
     check_finite("the unary", unary)
+
+
+def check_pixels(unary: Tensor, image: Tensor, kernels: Sequence[tuple], iterations: int) -> None:
+    """ValueError for what `DenseCRF` refuses, of one unary (C, H, W) and one image (H, W, 3)."""
+    batch = image[None].movedim(-1, 1)
+    check_unary(unary[None], batch, iterations)
+    for kernel in kernels:
+        features(batch, Kernel(*kernel), unary.dtype)
+
+
+def check_features(features: Tensor) -> None:
+    """ValueError unless features are floats (B, N, d), at least one of each."""
+    if features.dim() != 3 or 0 in features.shape or not features.is_floating_point():
+        raise ValueError(f"features must be floats (B, N, d), got {described(features)}")

@@ -12,6 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dlseg.checks import described
+from dlseg.doors import check_finite
+
+FORMATS = (torch.float32, torch.float64)  # in which the CRF computes
+MOST_SIGMAS = 2.0**16  # of a feature: enough for all images, and few enough for every method
+
 # n_i = sum_j k(i, j), the pixel itself included: how the kernel K is divided by it.
 # none: K; before: K D^-1; after: D^-1 K; symmetric: D^-1/2 K D^-1/2, with D = diag(n).
 NORMALIZATIONS = ("none", "before", "after", "symmetric")
@@ -71,11 +77,13 @@ def features(image: Tensor, kernel: Kernel, dtype: torch.dtype | None = None) ->
     image: (B, 3, H, W) uint8, or floats in 0..255, or any feature image (B, F, H, W).
     dtype: of the result; by default the image's, float32 for an image of integers.
     Returns: (B, N, d), N = H W pixels row by row, d = 2 (x, y), and F more if the kernel has srgb.
-    Raises: ValueError for another shape, NaN, colours out of range (see `check_image_range`), or a
-    number of sigmas that is not the number of channels.
+    Raises: ValueError for another shape, NaN, colours out of range (see `check_image_range`), a
+    number of sigmas that is not the number of channels, or a sigma so small that a feature comes to
+    more than 65536 of it.
     """
     check_image(image)
-    dtype = dtype or (image.dtype if image.is_floating_point() else torch.float32)
+    dtype = dtype or (image.dtype if image.dtype in FORMATS else torch.float32)
+    check_format("dtype", dtype)
     batch, _, height, width = image.shape
     sx, sy = kernel.sxy if isinstance(kernel.sxy, tuple) else (kernel.sxy, kernel.sxy)
     x = torch.arange(width, dtype=dtype, device=image.device) / sx
@@ -84,43 +92,60 @@ def features(image: Tensor, kernel: Kernel, dtype: torch.dtype | None = None) ->
     parts = [grid.expand(batch, 2, height, width)]
     if kernel.srgb is not None:
         parts.append(image.to(dtype) / _channel_sigmas(image, kernel.srgb, dtype))
-    return to_pixels(torch.cat(parts, 1))  # (B, N, d)
+    f = to_pixels(torch.cat(parts, 1))  # (B, N, d)
+    for place, largest in enumerate(f.abs().amax((0, 1)).tolist()):
+        check_sigmas("sxy" if place < 2 else "srgb", largest)
+    return f
 
 
 def check_image(image: Tensor) -> None:
-    """ValueError unless `image` is (B, F, H, W) with at least one pixel, and finite."""
-    if image.dim() != 4 or 0 in image.shape:
+    """ValueError unless `image` is (B, F, H, W) with at least one pixel, of finite numbers."""
+    if not isinstance(image, Tensor) or image.dim() != 4 or 0 in image.shape:
         raise ValueError(
             f"the image must be (B, 3, H, W) or a feature image (B, F, H, W), "
-            f"got {tuple(image.shape)}; a single image needs image[None]"
+            f"got {described(image)}; a single image needs image[None]"
         )
+    if image.dtype == torch.bool or image.is_complex():
+        raise ValueError(f"the image must be uint8 or floats in 0..255, got {described(image)}")
     check_finite("the image", image)
 
 
-def check_image_range(image: Tensor) -> None:
-    """ValueError unless a float image with three channels has colours in 0..255.
+def check_image_range(image: Tensor, srgb: float) -> None:
+    """ValueError unless each image of the batch has colours in 0..255.
 
-    One whose largest value is above 0 and at most 1 is refused: it was meant as 0..1, and all its
-    colours would look alike to a kernel with srgb = 13.
+    One of floats whose largest value is above 0 and at most 1 is refused: it was meant as 0..1, and
+    all its colours would look alike to a kernel with srgb = 13. An image of other than three
+    channels may hold any features where srgb is below 1, as none for colours in 0..255 is.
     """
-    if image.shape[1] != 3 or not image.is_floating_point():
+    if image.dtype == torch.uint8 or (image.shape[1] != 3 and srgb < 1):
         return
-    low, high = image.min().item(), image.max().item()
-    if low < 0 or high > 255 or 0 < high <= 1:
+    values = image.flatten(1).double()
+    for low, high in zip(values.amin(1).tolist(), values.amax(1).tolist(), strict=True):
+        small = image.is_floating_point() and 0 < high <= 1
+        if low < 0 or high > 255 or small:
+            raise ValueError(
+                f"colours must lie in 0..255, got {low:g}..{high:g}: give the image as uint8, or "
+                "multiply it by 255 if it is in 0..1, or undo its normalisation; for features "
+                "that are no colours give srgb as one number per channel"
+            )
+
+
+def check_sigmas(name: str, largest: float) -> None:
+    """ValueError unless the largest number of sigmas is one that all methods can tell apart."""
+    if not largest <= MOST_SIGMAS:
         raise ValueError(
-            f"colours must lie in 0..255, got {low:g}..{high:g}: give the image as uint8, or "
-            "multiply it by 255 if it is in 0..1, or undo its normalisation; for three features "
-            "that are no colours give srgb as one number per channel"
+            f"{name} is too small: the image runs over {largest:.3g} times that sigma, more than "
+            f"{MOST_SIGMAS:g}; enlarge it"
         )
 
 
-def check_finite(name: str, values: Tensor) -> None:
-    """ValueError that names `name` if a value is NaN or infinite."""
-    if not values.is_floating_point() or torch.isfinite(values.sum()):
-        return  # the sum shows whether there is one, and is quicker than to look at each
-    if not torch.isfinite(values).all():
-        count = int((~torch.isfinite(values)).sum())
-        raise ValueError(f"{name} must be finite, got {count} values that are NaN or infinite")
+def check_format(name: str, dtype: torch.dtype) -> None:
+    """ValueError unless dtype is one in which the CRF computes."""
+    if dtype not in FORMATS:
+        raise ValueError(
+            f"{name} must be float32 or float64, got {dtype}: the messages of half precision are "
+            "too coarse; give .float()"
+        )
 
 
 def to_pixels(maps: Tensor) -> Tensor:
@@ -157,9 +182,10 @@ def compatibility(weight: Tensor, num_classes: int) -> Tensor:
 
 def check_classes(weight: Tensor, num_classes: int) -> None:
     """ValueError unless a weight per class or per pair of classes has `num_classes` of them."""
-    if weight.dim() and weight.shape[0] != num_classes:
+    if any(side != num_classes for side in weight.shape) or weight.dim() > 2:
         raise ValueError(
-            f"a kernel's weight has {weight.shape[0]} classes, the unary has {num_classes}"
+            f"a kernel's weight has {' x '.join(map(str, weight.shape))} classes, the unary has "
+            f"{num_classes}"
         )
 
 
@@ -167,7 +193,7 @@ def _channel_sigmas(image: Tensor, srgb, dtype: torch.dtype) -> Tensor:
     """(F, 1, 1) or (1, 1, 1), after a look at the image's channels."""
     if not isinstance(srgb, tuple):
         # One sigma per channel says that the caller knows what the channels are.
-        check_image_range(image)
+        check_image_range(image, srgb)
     elif len(srgb) != image.shape[1]:
         raise ValueError(f"srgb has {len(srgb)} numbers, the image {image.shape[1]} channels")
     return torch.tensor(srgb, dtype=dtype, device=image.device).reshape(-1, 1, 1)
@@ -178,11 +204,15 @@ def _plain(name: str, value) -> float | tuple:
     value = value.tolist() if hasattr(value, "tolist") else value
     if isinstance(value, list | tuple):
         return tuple(_plain(name, part) for part in value)
-    if isinstance(value, str | bytes) or not hasattr(value, "__float__"):
+    if isinstance(value, str | bytes | bool) or not hasattr(value, "__float__"):
         raise ValueError(f"{name} must be made of numbers, got {value!r}")
     if not math.isfinite(value):
         raise ValueError(f"{name} must be finite, got {value}")
     return float(value)
+
+
+def _flat(plain) -> list[float]:
+    return [n for part in plain for n in _flat(part)] if isinstance(plain, tuple) else [plain]
 
 
 def _sigma(name: str, value) -> float | tuple[float, ...]:
@@ -190,11 +220,15 @@ def _sigma(name: str, value) -> float | tuple[float, ...]:
     numbers = plain if isinstance(plain, tuple) else (plain,)
     if not numbers or any(isinstance(number, tuple) or number <= 0 for number in numbers):
         raise ValueError(f"{name} must be above 0, one number or one per axis, got {plain}")
+    if not 1e-30 <= min(numbers) <= max(numbers) <= 1e30:
+        raise ValueError(f"{name} must lie in 1e-30..1e30, got {plain}")
     return plain
 
 
 def _weight(value) -> Weight:
     plain = _plain("weight", value)
+    if any(abs(number) > 1e6 for number in _flat(plain)):
+        raise ValueError(f"weight must lie in -1e6..1e6, which no label outweighs, got {plain}")
     if not isinstance(plain, tuple):
         return plain
     rows = {len(row) if isinstance(row, tuple) else 0 for row in plain}

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dlseg.crf.exact import check_features, check_pixels
+
 
 def simplex(f: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The d + 1 corners of the lattice around each pixel, and how near it is to each.
@@ -18,6 +20,7 @@ def simplex(f: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     (d + 1,), what is added to a key to get to the next corner along each of the d + 1 axes.
     Raises: ValueError if the features run over too many sigmas for keys of 64 bits.
     """
+    check_features(f[None])
     d = f.shape[1]
     j = torch.arange(1.0, d + 1, device=f.device)
     lift = torch.ones(d + 1, d, device=f.device).triu() - torch.diag(j, -1)[:, :d]
@@ -71,7 +74,9 @@ def lattice_mean_field(unary: Tensor, image: Tensor, kernels: list[tuple], itera
     """Q (C, H, W) after mean field with the kernels (sxy, srgb or None, weight).
 
     unary: (C, H, W) energies -log P. image: (H, W, 3) colours in 0..255. sxy in pixels.
+    Raises: ValueError for what `DenseCRF` refuses, and as `simplex`.
     """
+    check_pixels(unary, image, kernels, iterations)
     channels, height, width = unary.shape
     y, x = torch.meshgrid(*map(torch.arange, (height, width)), indexing="ij")
     xy = torch.stack([x, y], -1).to(unary).reshape(-1, 2)  # (N, 2)

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from dlseg.checks import check_integer
+from dlseg.checks import check_ignore, check_integer, check_number
 from dlseg.crf.dense import DenseCRF
 from dlseg.crf.kernels import Kernel, appearance, smoothness
+from dlseg.doors import check_labels
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Ranges:
 
     def __post_init__(self):
         for name, values in vars(self).items():
+            for value in values:
+                check_number(name, value, 0)
             pairs = itertools.pairwise([0, *values])
             if not len(values) or any(low >= high for low, high in pairs):
                 raise ValueError(f"{name} must be numbers rising from above 0, got {list(values)}")
@@ -85,7 +88,7 @@ def search_kernels(
     rounds: 1 is the grid alone. smooth: the fixed smoothness kernel, by default sxy 3, weight 3.
     Shows a progress bar on a terminal. Raises: ValueError if rounds is below 1 or a score is NaN.
     """
-    check_integer("rounds", rounds, 1)
+    rounds = check_integer("rounds", rounds, 1)
     smooth = smooth or smoothness()
     steps = [_step(values) for values in vars(ranges).values()]
     grid = list(itertools.product(*vars(ranges).values()))
@@ -114,9 +117,16 @@ def iou_score(
     """A score for `search_kernels`: mean IoU of the refined labels over all samples together.
 
     samples: (logits (C, H, W), image (3, H, W) uint8, labels (H, W)) each; kept in memory.
-    Classes that neither the labels nor the prediction show are left out of the mean.
+    Classes that neither the labels nor the prediction show are left out of the mean, and so is
+    `ignore_index` where it lies among them.
+    Raises: ValueError for no sample, or labels that do not fit; the score as `DenseCRF` does.
     """
+    ignore_index = check_ignore("ignore_index", ignore_index)
     samples = list(samples)
+    for logits, _, labels in samples:
+        check_labels("labels", labels, len(logits), ignore_index)
+        if labels.shape != logits.shape[1:]:
+            raise ValueError(f"labels are {tuple(labels.shape)}, logits {tuple(logits.shape)}")
     if not samples:
         raise ValueError("samples must hold at least one (logits, image, labels)")
 
@@ -127,22 +137,24 @@ def iou_score(
             with torch.inference_mode():
                 q = crf(logits[None].to(device), image[None].to(device))[0].cpu()  # (C, H, W)
             total = total + _confusion(labels, q.argmax(0), len(q), ignore_index)
-        return _mean_iou(total)
+        return _mean_iou(total, ignore_index)
 
     return score
 
 
 def _confusion(labels: Tensor, predictions: Tensor, classes: int, ignore_index: int) -> Tensor:
     """(true, predicted) counts, (C, C)."""
+    labels = labels.long()
     known = labels != ignore_index
-    pairs = labels[known].long() * classes + predictions[known]
+    pairs = labels[known] * classes + predictions[known]
     return torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
-def _mean_iou(confusion: Tensor) -> float:
+def _mean_iou(confusion: Tensor, ignore_index: int) -> float:
     hits = confusion.diagonal()
     union = confusion.sum(0) + confusion.sum(1) - hits
-    return (hits[union > 0] / union[union > 0]).mean().item()
+    counts = (union > 0) & (torch.arange(len(union)) != ignore_index)
+    return (hits[counts] / union[counts]).mean().item()
 
 
 def _step(values: Sequence[float]) -> float:

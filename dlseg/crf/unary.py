@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from dlseg.checks import check_integer
+from dlseg.checks import check_classes, check_ignore, check_number, described
+from dlseg.doors import check_finite, check_labels
 
 
 def unary_from_probabilities(probabilities: Tensor, clip: float = 1e-5) -> Tensor:
@@ -16,8 +17,9 @@ def unary_from_probabilities(probabilities: Tensor, clip: float = 1e-5) -> Tenso
     Raises: ValueError for other shapes, integers, values outside 0..1, or sums that are not 1.
     """
     p = probabilities
-    if p.dim() < 3 or not p.is_floating_point():
-        raise ValueError(f"probabilities must be floats (..., C, H, W), got {p.dtype} {_shape(p)}")
+    if not isinstance(p, Tensor) or p.dim() < 3 or not p.is_floating_point():
+        raise ValueError(f"probabilities must be floats (..., C, H, W), got {described(p)}")
+    check_number("clip", clip, 0, 1)
     if not 0 < clip < 1:
         raise ValueError(f"clip must lie between 0 and 1, got {clip}")
     check_probabilities(p)
@@ -28,10 +30,11 @@ def check_probabilities(p: Tensor) -> None:
     """ValueError unless p (..., C, H, W) is at least 0 and adds up to 1 over the labels."""
     if not p.numel():
         return
+    check_finite("probabilities", p)
     low, off = p.min().item(), (p.sum(-3) - 1).abs().max().item()
-    if not (low >= 0 and off <= 1e-2):  # half precision adds up within 0.005; NaN is refused too
+    if not (low >= 0 and off <= 1e-2):  # half precision adds up within 0.005
         raise ValueError(
-            f"probabilities must be at least 0 and sum to 1 over axis -3 of {_shape(p)}, got one "
+            f"probabilities must be at least 0 and sum to 1 over axis -3, got {described(p)}, one "
             f"of {low:g} and a sum that is off by {off:.3g}; logits need a softmax first, and "
             "DenseCRF takes them as inputs='logits'"
         )
@@ -48,11 +51,13 @@ def unary_from_labels(
     `zero_unsure` is ignore_index = 0).
     Returns: (..., num_classes, H, W) float32. Raises: ValueError for anything else.
     """
-    if labels.dim() < 2 or labels.is_floating_point():
-        raise ValueError(
-            f"labels must be integers (..., H, W), got {labels.dtype} {_shape(labels)}"
-        )
-    check_integer("num_classes", num_classes, 2)
+    if not isinstance(labels, Tensor) or labels.dim() < 2:
+        raise ValueError(f"labels must be integers (..., H, W), got {described(labels)}")
+    num_classes = check_classes("num_classes", num_classes, 2)
+    if ignore_index is not None:
+        ignore_index = check_ignore("ignore_index", ignore_index)
+    check_number("confidence", confidence, 0, 1)
+    check_labels("labels", labels, num_classes, ignore_index)
     if not 1 / num_classes < confidence < 1:
         raise ValueError(
             f"confidence must lie above 1/{num_classes} (which says nothing) and below 1 (which "
@@ -60,17 +65,7 @@ def unary_from_labels(
         )
     labels = labels.long()
     unsure = labels == ignore_index if ignore_index is not None else labels < labels
-    wrong = labels[~unsure & ((labels < 0) | (labels >= num_classes))].unique().tolist()
-    if wrong:
-        raise ValueError(
-            f"labels must lie in 0..{num_classes - 1} or be ignore_index = {ignore_index}, "
-            f"got {', '.join(map(str, wrong[:5]))}"
-        )
     classes = torch.arange(num_classes, device=labels.device)[:, None, None]
     other = -math.log((1 - confidence) / (num_classes - 1))
     unary = torch.where(labels.unsqueeze(-3) == classes, -math.log(confidence), other)
     return torch.where(unsure.unsqueeze(-3), math.log(num_classes), unary)  # (..., C, H, W)
-
-
-def _shape(tensor: Tensor) -> str:
-    return str(tuple(tensor.shape))

@@ -5,12 +5,16 @@ A data set has `len`, and gives at each index an image, uint8 (H, W, 3) RGB, and
 `palette`, uint8 (256, 3), and `ignore_index`. `CLASSES` and `PALETTE` are those of the scenes.
 """
 
+from dlseg.data.arrays import read_floats
 from dlseg.data.check import check_folder
 from dlseg.data.cityscapes import CLASSES as CITYSCAPES_CLASSES
 from dlseg.data.cityscapes import Cityscapes, label_of, to_ids, to_train_ids
+from dlseg.data.decode import MAX_PIXELS, frame_numbers
 from dlseg.data.download import VOC2012, extract, obtain
-from dlseg.data.files import DataError, Fault, read_image, read_label, write_image, write_label
+from dlseg.data.faults import DataError, Fault, shown
+from dlseg.data.files import read_label, write_bands, write_image, write_label
 from dlseg.data.palette import CITYSCAPES_PALETTE, labels_from_colours, voc_palette
+from dlseg.data.pictures import Decoded, read_image, read_pictures, row_bands
 from dlseg.data.registry import KINDS, data_names, kind_and_folder, open_data
 from dlseg.data.scenes import (
     CLASSES,
@@ -33,6 +37,7 @@ from dlseg.data.transforms import (
     RandomCrop,
     RandomFlip,
     RandomScale,
+    normalise,
     to_tensors,
 )
 from dlseg.data.voc import CLASSES as VOC_CLASSES

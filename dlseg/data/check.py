@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dlseg.data.files import DataError, Fault, Pair
+from dlseg.data.faults import DataError, Fault
+from dlseg.data.files import Pair
 from dlseg.data.registry import KINDS
 
 
@@ -44,7 +45,7 @@ def _check_folders(pairs: dict[Pair, None]) -> list[Fault]:
         if absent:
             del pairs[pair]
     return [
-        Fault(folder, f"there is no such folder, and {count} samples need it", "unpack it again")
+        Fault(folder, f"there is no such folder, and {count} samples need it", "put it there")
         for folder, count in sorted(missing.items())
     ]
 

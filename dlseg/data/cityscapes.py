@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from dlseg.checks import check_choice
-from dlseg.data.files import DataError, Fault, Pair, remark_count
+from dlseg.data.faults import DataError, Fault, remark_count
+from dlseg.data.files import Pair
 from dlseg.data.palette import CITYSCAPES_PALETTE
 
 # name and id of each train id in its order

@@ -5,21 +5,22 @@ Cityscapes can be had only by people who registered for it: get its two archives
 `extract("gtFine_trainvaltest.zip", "gtFine", root)`. There are no published checksums for them.
 """
 
-import shutil
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from uuid import uuid4
 
 from tqdm import tqdm
 
+from dlseg.aside import new_folder
 from dlseg.fetch import Checksum, fetch_file
 
-_DAMAGE = (tarfile.ReadError, zipfile.BadZipFile, zlib.error, EOFError)
+# Of an archive: the default limit in bytes, and how much larger it may be than the file.
+LEAST_LIMIT, TIMES = 10**9, 20
+MEMBERS, DEEPEST = 1_000_000, 100  # files, and folders within each other
+LONGEST = 1 << 20  # bytes of a header
 
 
 @dataclass(frozen=True)
@@ -44,83 +45,162 @@ VOC2012 = Archive(
 )
 
 
-def obtain(archive: Archive, folder: str | Path) -> Path:
+def obtain(archive: Archive, folder: str | Path, limit: float | None = None) -> Path:
     """The folder `archive.top` in `folder`, fetched and unpacked unless it is there already.
 
-    The archive itself stays in `folder`, and may be put there by hand.
+    The archive itself stays in `folder`, and may be put there by hand. limit: as for `extract`.
     Raises OSError as `dlseg.fetch.fetch_file` does, and as `extract`.
     """
     folder = Path(folder)
     if (folder / archive.top).is_dir():
         return folder / archive.top
     path = fetch_file(archive.url, folder / archive.file, archive.checksum, archive.file)
-    return extract(path, archive.top, folder)
+    return extract(path, archive.top, folder, limit)
 
 
-def extract(path: str | Path, top: str, folder: str | Path) -> Path:
+def extract(path: str | Path, top: str, folder: str | Path, limit: float | None = None) -> Path:
     """Unpack the folder `top` of a tar or zip archive into `folder`. Returns folder / top.
 
-    It appears in one step when all of it is there; what else the archive has is left out. Refuses
-    an archive with members that lead out of the folder. Shows a progress bar on a terminal.
-    Raises ValueError for an archive that is damaged, unsafe, or has no `top`, FileExistsError
-    where `folder / top` is there, OSError where it cannot be written.
+    It appears in one step when all of it is there; what else the archive has is left out. Shows a
+    progress bar on a terminal.
+    limit: bytes that all members may have together; None: 20 times the size of the archive, and
+    1 GB at least, for pictures hardly shrink; math.inf: no limit.
+    Raises ValueError for an archive that is damaged, encrypted, too large, has no `top`, or a
+    member that leads out of the folder, is no plain file or folder, comes twice, or is unreadable;
+    FileExistsError where `folder / top` is there, OSError where it cannot be read or written.
     """
-    path, folder = Path(path), Path(folder)
-    target = folder / top
+    path, target = Path(path), Path(folder, top)
     if target.exists():
         raise FileExistsError(f"{target} is there already; delete it to unpack {path} again")
-    partial = folder / f"{top}.{uuid4().hex}.part"
-    partial.mkdir(parents=True)
+    limit = max(LEAST_LIMIT, TIMES * path.stat().st_size) if limit is None else limit
+    guard = _Guard(path, top, limit)
     try:
-        _unpack(path, top, partial)
-        if not (partial / top).is_dir():
-            raise ValueError(f"{path} holds no folder {top}; is it another archive?")
-        (partial / top).rename(target)
-    except _DAMAGE as error:
+        with new_folder(target) as part:
+            _unpack(path, guard, part)
+            if not guard.seen.get(PurePosixPath(top)):
+                raise ValueError(f"{path} holds no folder {top}; is it another archive?")
+    except (OSError, ValueError):
+        raise
+    except NotImplementedError as error:
+        raise ValueError(f"{path} needs another program to unpack it: {error}") from error
+    except Exception as error:  # there is no end to what damaged bytes can raise
         raise ValueError(f"{path} is damaged ({error}); get it again") from error
-    finally:
-        shutil.rmtree(partial)
     return target
 
 
-def _unpack(path: Path, top: str, folder: Path) -> None:
-    if tarfile.is_tarfile(path):
-        _unpack_tar(path, top, folder)
+class _Guard:
+    """Looks at members before they are unpacked. seen: those in `top`, True for a folder."""
+
+    def __init__(self, path: Path, top: str, limit: float):
+        self.path, self.top, self.limit = path, top, limit
+        self.seen: dict[PurePosixPath, bool] = {}
+        self.bytes = self.members = 0
+
+    def count(self, size: int) -> None:
+        """Add a member of that size; ValueError where it is one too many, or too large."""
+        self.bytes, self.members = self.bytes + size, self.members + 1
+        if self.bytes > self.limit or self.members > MEMBERS:
+            raise ValueError(
+                f"{self.path} is not unpacked: it holds more than {self.limit / 1e9:.3g} GB or "
+                f"{MEMBERS} files; if that is right, unpack it by hand, or give a limit"
+            )
+
+    def place(self, name: str, folder: bool, plain: bool) -> str | None:
+        """Where a member goes below `top`, None where it is left out.
+
+        folder: whether it is one; plain: whether it is a folder or a file, no link or device.
+        Raises ValueError for a member that no data set has.
+        """
+        posix, windows = PurePosixPath(name), PureWindowsPath(name)
+        leads_out = name.startswith("/") or windows.drive or windows.root or ".." in windows.parts
+        if leads_out or "\0" in name:
+            self.refuse(name, "leads out of the folder")
+        if not plain:
+            self.refuse(name, "is neither file nor folder")
+        if len(posix.parts) > DEEPEST:
+            self.refuse(name[:100], f"lies more than {DEEPEST} folders deep")
+        if posix.parts[:1] != (self.top,):
+            return None
+        self._meet(posix, folder)
+        return str(posix.relative_to(self.top)) if len(posix.parts) > 1 else None
+
+    def refuse(self, name: str, why: str) -> None:
+        """ValueError that names the member."""
+        problem = f"its member {name!r} {why}"
+        raise ValueError(f"{self.path} is not unpacked: {problem}; get another archive")
+
+    def _meet(self, name: PurePosixPath, folder: bool) -> None:
+        """Note a member; one file may not come twice, nor be a folder too."""
+        for above in name.parents:
+            if self.seen.setdefault(above, True) is False:
+                self.refuse(str(name), "lies in a file")
+        if name in self.seen and not (folder and self.seen[name]):
+            self.refuse(str(name), "is there twice")
+        self.seen[name] = folder
+
+
+class _Header(tarfile.TarInfo):
+    """A header of a tar, whose long name or notes may not be as long as memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> "_Header":
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in _NOTES and header.size > LONGEST:
+            raise ValueError(f"a header of {header.size} bytes belongs to no data set")
+        return header
+
+
+_NOTES = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+_NOTES += (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+
+
+def _unpack(path: Path, guard: _Guard, folder: Path) -> None:
+    if not hasattr(tarfile, "data_filter"):
+        raise ValueError("this Python cannot unpack tar safely; install Python 3.11.4 or newer")
+    if _is_tar(path):
+        _unpack_tar(path, guard, folder)
     elif zipfile.is_zipfile(path):
-        _unpack_zip(path, top, folder)
+        _unpack_zip(path, guard, folder)
     else:
         raise ValueError(f"{path} is neither tar nor zip, or damaged; get it again")
 
 
-def _unpack_tar(path: Path, top: str, folder: Path) -> None:
-    if not hasattr(tarfile, "data_filter"):
-        raise ValueError("this Python cannot unpack tar safely; install Python 3.11.4 or newer")
-    with tarfile.open(path) as archive:
+def _is_tar(path: Path) -> bool:
+    try:
+        with tarfile.open(path, tarinfo=_Header):
+            return True
+    except tarfile.ReadError:
+        return False
+
+
+def _unpack_tar(path: Path, guard: _Guard, folder: Path) -> None:
+    with tarfile.open(path, tarinfo=_Header) as archive:
         for member in _bar(archive, path):
-            regular = member.isreg() or member.isdir()
-            if _is_inside(member.name, top, path, regular):
+            guard.count(member.size)
+            plain = member.isreg() or member.isdir()
+            place = guard.place(member.name, member.isdir(), plain)
+            if place is not None:
+                # Times are left out: there are some that no file can have.
+                member = member.replace(name=place, mtime=None, deep=False)
                 archive.extract(member, folder, filter="data")
 
 
-def _unpack_zip(path: Path, top: str, folder: Path) -> None:
+def _unpack_zip(path: Path, guard: _Guard, folder: Path) -> None:
     with zipfile.ZipFile(path) as archive:
-        for member in _bar(archive.infolist(), path):
+        members = archive.infolist()
+        for member in members:
+            guard.count(member.file_size)
+        for member in _bar(members, path):
             kind = stat.S_IFMT(member.external_attr >> 16)  # 0 where no Unix wrote the archive
-            regular = kind in (0, stat.S_IFREG, stat.S_IFDIR)
+            plain = kind in (0, stat.S_IFREG, stat.S_IFDIR)
+            if member.flag_bits & 1:
+                guard.refuse(member.filename, "is encrypted")
             # orig_filename: of the other, zipfile has cut off what follows a zero byte.
-            if _is_inside(member.orig_filename, top, path, regular):
+            name, is_folder = member.orig_filename, member.is_dir()
+            place = guard.place(name, is_folder, plain)
+            if place is not None:
+                member.filename = place + "/" * is_folder
                 archive.extract(member, folder)
-
-
-def _is_inside(name: str, top: str, path: Path, regular: bool) -> bool:
-    """Whether a member belongs to `top`; ValueError for one that no data set has."""
-    parts = PurePosixPath(name).parts
-    windows = PureWindowsPath(name)
-    leads_out = name.startswith("/") or windows.drive or windows.root or ".." in windows.parts
-    if leads_out or "\0" in name or not regular:
-        why = "leads out of the folder" if regular else "is neither file nor folder"
-        raise ValueError(f"{path} is not unpacked: its member {name!r} {why}; get another archive")
-    return parts[:1] == (top,)
 
 
 def _bar(members: Iterable, path: Path) -> tqdm:

@@ -1,56 +1,28 @@
-"""Read and write the files of a data set; every fault names file, value and remedy.
+"""Read and write the masks of a data set; every fault names file, value and remedy.
 
-A mask is a PNG of one byte per pixel, the class index. With a palette (Pascal VOC's own) it shows
-in colours, without one (SegmentationClassAug, Cityscapes) it looks black; both are the same to
-read, as long as nobody converts the first to RGB.
+A mask is an image whose values are class indices. With a palette (Pascal VOC's own) it shows in
+colours, without one (SegmentationClassAug, Cityscapes) it looks black; both are the same to read,
+as long as nobody converts the first to RGB. The values are the file's own: a grey mask of 1, 2 or 4
+bits, which other readers stretch to 255, holds the labels 0 and 1, 0 to 3, 0 to 15.
 """
 
 import struct
 import zlib
-from dataclasses import dataclass
-from io import BytesIO
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 from PIL import Image
 
-# Whatever Pillow raises over bytes that are not the image they claim to be.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
-_FORMATS = ("JPEG", "PNG")
-_AGAIN = "unpack or copy the file again"
+from dlseg.aside import new_file
+from dlseg.data.decode import MAX_PIXELS, Raw, decoded
+from dlseg.data.faults import DataError, Fault, shown
+from dlseg.data.formats import PNG_SIGNATURE
+from dlseg.data.pictures import read_image, row_bands, whole_array
 
-
-@dataclass(frozen=True)
-class Fault:
-    """One thing that is wrong with a data set.
-
-    serious: False for a mere remark, with which one can train.
-    """
-
-    path: Path
-    problem: str
-    remedy: str
-    serious: bool = True
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.problem}; {self.remedy}"
-
-
-class DataError(ValueError):
-    """A data set cannot be read; `fault` says where, why, and what to do."""
-
-    def __init__(self, fault: Fault):
-        super().__init__(fault)
-        self.fault = fault
-
-
-def remark_count(path: Path, count: int, published: int | None) -> list[Fault]:
-    """A remark where a list at `path` has another number of images than were published."""
-    if published in (None, count):
-        return []
-    problem = f"{count} images, and {published} were published"
-    return [Fault(path, problem, "nothing to do if this is a part, or data of your own", False)]
+_LOSSY = ("JPEG", "WEBP")  # formats that change values, or have no indices
 
 
 @dataclass(frozen=True)
@@ -67,11 +39,13 @@ class Pair:
 
     def read_image(self) -> np.ndarray:
         """As the function of this name."""
-        return read_image(self.image)
+        with _of_a_sample():
+            return read_image(self.image)
 
     def read_label(self) -> np.ndarray:
         """As the function of this name."""
-        return read_label(self.label, self.num_classes, self.ignore_index)
+        with _of_a_sample():
+            return read_label(self.label, self.num_classes, self.ignore_index)
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """The image, uint8 (H, W, 3), and its labels, uint8 (H, W). Raises DataError."""
@@ -80,122 +54,149 @@ class Pair:
         return image, label
 
     def check_sizes(self, image: np.ndarray, label: np.ndarray) -> None:
-        """DataError unless the two have one height and width."""
-        if image.shape[:2] != label.shape:
-            mask, picture = (f"{a.shape[0]} x {a.shape[1]}" for a in (label, image))
-            problem = f"the mask has {mask} pixels (height x width), its image {picture}"
-            remedy = f"make the mask anew for {self.image}, or resize it with nearest neighbour"
-            raise DataError(Fault(self.label, problem, remedy))
+        """DataError unless the two, each turned upright, have one height and width."""
+        if image.shape[:2] == label.shape:
+            return
+        mask, picture = (f"{a.shape[0]} x {a.shape[1]}" for a in (label, image))
+        problem = f"the mask has {mask} pixels (height x width), its image {picture}"
+        remedy = f"make the mask anew for {shown(self.image)}, or resize it with nearest neighbour"
+        if image.shape[:2] == label.shape[::-1]:
+            problem += " as its orientation (EXIF) turns it"
+            remedy = f"turn the mask, or make it anew for {shown(self.image)} as a viewer shows it"
+        raise DataError(Fault(self.label, problem, remedy))
 
 
-def read_image(path: str | Path) -> np.ndarray:
-    """The JPEG or PNG file as uint8 array (H, W, 3), RGB.
+@contextmanager
+def _of_a_sample() -> Iterator[None]:
+    """A missing file has another remedy where a list, or a mask, asks for it."""
+    try:
+        yield
+    except DataError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        remedy = "put it there, or take the sample out of the data"
+        raise DataError(replace(error.fault, remedy=remedy)) from error
 
-    Raises DataError where there is none, it is damaged, or has more than 8 bits per channel.
-    """
-    image, _ = _decode(Path(path))
-    if image.mode.startswith(("I", "F")):
-        problem = f"the image has more than 8 bits per channel (Pillow's mode {image.mode})"
-        raise DataError(Fault(Path(path), problem, "convert it to 8 bits per channel"))
-    return np.array(image.convert("RGB"))
 
+def read_label(
+    path: str | Path,
+    num_classes: int,
+    ignore_index: int | None = 255,
+    max_pixels: float = MAX_PIXELS,
+) -> np.ndarray:
+    """The indices of a mask as uint8 array (H, W), turned upright; a palette is not looked at.
 
-def read_label(path: str | Path, num_classes: int, ignore_index: int | None = 255) -> np.ndarray:
-    """The indices of a PNG mask as uint8 array (H, W); a palette is not looked at.
-
-    ignore_index: allowed beside 0 .. num_classes - 1; None allows nothing else.
-    Raises DataError where there is none, it is damaged, no PNG, in colours, not of one byte per
-    pixel, or holds another label.
+    The file is PNG, TIFF, GIF or BMP, of any bits per pixel, as long as its values are labels.
+    ignore_index: allowed beside 0 .. num_classes - 1; None allows nothing else. max_pixels: as for
+    `read_image`.
+    Raises DataError where there is none, it is damaged, in colours, of another format, or holds
+    another label.
     """
     path = Path(path)
-    image, content = _decode(path)
-    _check_form(path, image, content)
-    label = np.array(image)
+    raw = next(decoded(path, max_pixels=max_pixels))
+    _check_form(path, raw)
+    label = whole_array(raw)
+    if raw.image.mode == "L" and raw.bits < 8:
+        label = label // (255 // (2**raw.bits - 1))  # Pillow has stretched them
     _check_range(path, label, num_classes, ignore_index)
-    return label
+    return label.astype(np.uint8, copy=False)
 
 
 def write_label(path: str | Path, label: np.ndarray, palette: np.ndarray | None = None) -> None:
     """Write labels, uint8 (H, W), as a PNG mask; with a palette, uint8 (256, 3), it is coloured.
 
-    The indices are the same with and without. The file appears under its name when it is whole.
-    Raises ValueError for another kind of array, OSError where it cannot be written.
+    The indices are the same with and without. The file appears under its name when it is whole, and
+    folders on the way are made. Raises ValueError for another kind of array, OSError where it
+    cannot be written.
     """
     if label.dtype != np.uint8 or label.ndim != 2:
         raise ValueError(f"label must be uint8 (H, W), got {label.dtype} {label.shape}")
     image = Image.fromarray(label)
     if palette is not None:
         image.putpalette(np.asarray(palette, dtype=np.uint8).tobytes())
-    _save_whole(Path(path), image)
+    with new_file(path) as file:
+        image.save(file, format="PNG")
 
 
 def write_image(path: str | Path, image: np.ndarray) -> None:
-    """Write an image, uint8 (H, W, 3), as PNG; it appears under its name when it is whole.
+    """Write an image, uint8 (H, W, 3), as PNG; the file as by `write_label`."""
+    height, width, _ = image.shape
+    write_bands(path, height, width, (image[rows] for rows in row_bands(height, width)))
 
-    Raises OSError where it cannot be written.
+
+def write_bands(path: str | Path, height: int, width: int, bands: Iterable[np.ndarray]) -> None:
+    """Write an image that comes in bands of rows, uint8 (rows, width, 3); one is in memory.
+
+    The file as by `write_label`.
     """
-    _save_whole(Path(path), Image.fromarray(image))
+    packer = zlib.compressobj()
+    with new_file(path) as file:
+
+        def part(kind: bytes, content: bytes) -> None:
+            check = zlib.crc32(content, zlib.crc32(kind))
+            file.write(struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check))
+
+        file.write(PNG_SIGNATURE)
+        part(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))  # 8 bits, RGB
+        for band in bands:
+            part(b"IDAT", packer.compress(_differences(band)))
+        part(b"IDAT", packer.flush())
+        part(b"IEND", b"")
 
 
-def _save_whole(path: Path, image: Image.Image) -> None:
-    partial = path.with_name(f"{path.name}.{uuid4().hex}.part")
-    try:
-        image.save(partial, format="PNG")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+def _differences(band: np.ndarray) -> bytes:
+    """Rows as PNG's filter 1 has them: each pixel less its left neighbour; they pack better."""
+    rows = np.empty((len(band), 1 + 3 * band.shape[1]), np.uint8)
+    rows[:, 0] = 1
+    flat = band.reshape(len(band), -1)
+    rows[:, 1:4] = flat[:, :3]
+    np.subtract(flat[:, 3:], flat[:, :-3], out=rows[:, 4:])  # modulo 256
+    return rows.tobytes()
 
 
-def _decode(path: Path) -> tuple[Image.Image, bytes]:
-    """The decoded image and the bytes of its file, which is closed again."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        remedy = "unpack the data again, or take the name out of the lists"
-        raise DataError(Fault(path, "there is no such file", remedy)) from error
-    except OSError as error:
-        problem = f"cannot be read: {error.strerror}"
-        raise DataError(Fault(path, problem, "make it a file that you may read")) from error
-    try:
-        # Looks at the checksums in a PNG, as loading does not; needs a copy of its own.
-        Image.open(BytesIO(content), formats=_FORMATS).verify()
-        image = Image.open(BytesIO(content), formats=_FORMATS)
-        image.load()
-    except Image.UnidentifiedImageError as error:
-        raise DataError(Fault(path, "is neither JPEG nor PNG, or damaged", _AGAIN)) from error
-    except (*_DAMAGE, Image.DecompressionBombError) as error:
-        raise DataError(Fault(path, f"is damaged: {error}", _AGAIN)) from error
-    return image, content
-
-
-def _check_form(path: Path, image: Image.Image, content: bytes) -> None:
-    if image.format != "PNG":
-        remedy = "take the original PNG: JPEG has changed the labels"
-        raise DataError(Fault(path, f"the mask is a {image.format} file", remedy))
-    if image.mode not in ("P", "L"):
-        problem = f"the mask is no image of class indices (Pillow's mode {image.mode})"
+def _check_form(path: Path, raw: Raw) -> None:
+    mode = raw.image.mode
+    if raw.name in _LOSSY:
+        problem = f"the mask is a {raw.name} file"
+        raise DataError(Fault(path, problem, f"take the original PNG: {raw.name} changes labels"))
+    if mode in ("1", "L", "P", "F") or mode.startswith("I"):
+        return
+    read = "read_image(OLD)" if raw.bits <= 8 else "read_image(OLD, white=65535)"
+    problem = f"the mask is no image of class indices (Pillow's mode {mode})"
+    if _is_grey(whole_array(raw)):
+        problem = f"the mask is grey, but saved in colours (Pillow's mode {mode})"
+        remedy = f"write_label(NEW, {read}[..., 0]) of dlseg.data makes an index PNG of it"
+    else:
         remedy = (
-            "take the index PNG, or make it with labels_from_colours and write_label (dlseg.data)"
+            f"take the index PNG, or make it: write_label(NEW, labels_from_colours({read}, "
+            "COLOURS)) of dlseg.data, with the colour of each class, as voc_palette() has them"
         )
-        raise DataError(Fault(path, problem, remedy))
-    bits = content[24]  # of the header: signature 8, length 4, "IHDR" 4, width 4, height 4
-    if image.mode == "L" and bits < 8:
-        problem = f"the mask is grey with {bits} bits per pixel, which every reader stretches"
-        raise DataError(Fault(path, problem, "save it with 8 bits per pixel"))
+    raise DataError(Fault(path, problem, remedy))
+
+
+def _is_grey(colours: np.ndarray) -> bool:
+    return bool((colours[..., :3] == colours[..., :1]).all()) or colours.shape[2] == 2
 
 
 def _check_range(path: Path, label: np.ndarray, num_classes: int, ignore_index: int | None) -> None:
-    allowed = np.zeros(256, dtype=bool)
+    allowed = np.zeros(257, dtype=bool)  # the last: for all that is no label
     allowed[:num_classes] = True
     if ignore_index is not None:
         allowed[ignore_index] = True
-    good = allowed[label]
+    allowed[256] = False
+    numbers = label
+    if label.dtype != np.uint8:
+        fits = (label >= 0) & (label <= 255) & (label == np.floor(label))
+        numbers = np.where(fits, label, 256).astype(np.int16)
+    good = allowed[numbers]
     if not good.all():
         values = np.unique(label[~good]).tolist()
-        shown = ", ".join(map(str, values[:5])) + (", ..." if len(values) > 5 else "")
+        some = ", ".join(f"{value:g}" for value in values[:5]) + (
+            ", ..." if len(values) > 5 else ""
+        )
         expected = f"0 to {num_classes - 1}" + (
             f" or {ignore_index}" if ignore_index is not None else ""
         )
-        problem = f"holds the labels {shown} in {(~good).sum()} of {label.size} pixels"
+        problem = f"holds the labels {some} in {(~good).sum()} of {label.size} pixels"
         remedy = f"labels must be {expected}: number the classes from 0 and save the mask again"
         raise DataError(Fault(path, problem, remedy))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dlseg.checks import check_rgb
+from dlseg.checks import check_integer, check_rgb, described
 
 _CITYSCAPES = """
 128 64 128, 244 35 232, 70 70 70, 102 102 156, 190 153 153, 153 153 153, 250 170 30,
@@ -15,7 +15,7 @@ def voc_palette(size: int = 256) -> np.ndarray:
 
     Returns: uint8 array (size, 3), RGB; index 255 is void, (224, 224, 192).
     """
-    index = np.arange(size)
+    index = np.arange(check_integer("size", size, 1, 256))
     colours = np.zeros((size, 3), dtype=np.uint8)
     for bit in range(8):
         for channel in range(3):
@@ -43,6 +43,7 @@ def labels_from_colours(image: np.ndarray, palette: np.ndarray) -> np.ndarray:
     resizing or JPEG makes them.
     """
     check_rgb("image", image)
+    check_colours(palette)
     codes, known = _codes(image), _codes(palette)
     order = np.argsort(known, kind="stable")
     last = np.searchsorted(known[order], codes, side="right") - 1  # of the equal ones
@@ -54,6 +55,14 @@ def labels_from_colours(image: np.ndarray, palette: np.ndarray) -> np.ndarray:
             f"{tuple(foreign[0].tolist())}; take a mask neither resized nor saved as JPEG"
         )
     return labels
+
+
+def check_colours(palette: np.ndarray) -> None:
+    """ValueError unless palette is uint8 (1..256, 3)."""
+    shape = getattr(palette, "shape", ())
+    fits = len(shape) == 2 and 1 <= shape[0] <= 256 and shape[1] == 3
+    if not fits or palette.dtype != np.uint8:
+        raise ValueError(f"palette must be uint8 (256, 3), got {described(palette)}")
 
 
 def _codes(colours: np.ndarray) -> np.ndarray:

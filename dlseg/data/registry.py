@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dlseg.data import cityscapes, voc
 from dlseg.data.cityscapes import Cityscapes
-from dlseg.data.files import Fault
+from dlseg.data.faults import Fault
 from dlseg.data.scenes import Scenes
 from dlseg.data.voc import VOC
 

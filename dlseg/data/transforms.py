@@ -4,7 +4,7 @@ Each is called as `transform(image, label, rng)` with an image, uint8 (H, W, 3),
 (H, W), and a `numpy.random.Generator`, and returns the new pair; the same generator state gives the
 same pair. Images are resized bilinearly, labels take the nearest pixel, and both put the centre of
 pixel i of n at (i + 0.5) / n of the side: any other mix shifts labels against the image.
-What lies outside of the picture has label 255.
+What lies outside of the picture has label 255, or the one that counts nowhere in a data set.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
-from dlseg.checks import check_integer, check_share
+from dlseg.checks import check_integer, check_number, check_rgb, check_share, described
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,7 +44,9 @@ class RandomScale:
     high: float = 2.0
 
     def __post_init__(self):
-        if not 0 < self.low <= self.high < float("inf"):
+        check_number("low", self.low, 0)
+        check_number("high", self.high, 0)
+        if not 0 < self.low <= self.high:
             raise ValueError(f"expected 0 < low <= high, got low={self.low}, high={self.high}")
 
     def __call__(self, image, label, rng):
@@ -59,20 +61,22 @@ class RandomCrop:
     """Cut out `size` pixels of each side at a random place; a smaller picture is padded.
 
     size: pixels. fill: colour of the padding, uint8 RGB; ImageNet's mean, so that it is zero once
-    the mean is taken off. Padded pixels have label 255, and fall on any side of the picture.
+    the mean is taken off. Padded pixels have label ignore_index, and fall on any side.
     """
 
     size: int
     fill: tuple[int, int, int] = tuple(round(255 * value) for value in MEAN)
+    ignore_index: int = IGNORE_INDEX
 
     def __post_init__(self):
-        check_integer("size", self.size, 1)
+        object.__setattr__(self, "size", check_integer("size", self.size, 1))
+        check_integer("ignore_index", self.ignore_index, 0, 255)
 
     def __call__(self, image, label, rng):
         check_pair(image, label)
         padded = np.empty((self.size, self.size, 3), np.uint8)
         padded[:] = self.fill
-        crop = np.full((self.size, self.size), IGNORE_INDEX, np.uint8)
+        crop = np.full((self.size, self.size), self.ignore_index, np.uint8)
         source, target = zip(*(self._place(side, rng) for side in label.shape), strict=True)
         padded[target], crop[target] = image[source], label[source]
         return padded, crop
@@ -163,16 +167,25 @@ def to_tensors(image, label, mean=MEAN, std=STD) -> "tuple[Tensor, Tensor]":
     import torch  # here: to look at data needs no torch
 
     check_pair(image, label)
+    return normalise(image, mean, std), torch.from_numpy(label.astype(np.int64))
+
+
+def normalise(image: np.ndarray, mean=MEAN, std=STD) -> "Tensor":
+    """An image alone, as `to_tensors` makes it of a pair: uint8 (H, W, 3) to float32 (3, H, W)."""
+    import torch
+
+    check_rgb("image", image)
     x = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float()  # (3, H, W)
     mean, std = (torch.tensor(v, dtype=x.dtype)[:, None, None] for v in (mean, std))  # (3, 1, 1)
-    return (x / 255 - mean) / std, torch.from_numpy(label.astype(np.int64))
+    return (x / 255 - mean) / std
 
 
 def check_pair(image: np.ndarray, label: np.ndarray) -> None:
     """Raises ValueError unless image is uint8 (H, W, 3) and label uint8 (H, W)."""
-    fits = image.ndim == 3 and image.shape == (*label.shape, 3)
+    arrays = isinstance(image, np.ndarray) and isinstance(label, np.ndarray)
+    fits = arrays and image.ndim == 3 and image.shape == (*label.shape, 3) and label.size
     if not (fits and image.dtype == label.dtype == np.uint8):
         raise ValueError(
             "expected an image, uint8 (H, W, 3), and a label, uint8 (H, W), of the same size; "
-            f"got {image.dtype} {image.shape} and {label.dtype} {label.shape}"
+            f"got {described(image)} and {described(label)}"
         )

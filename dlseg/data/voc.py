@@ -5,6 +5,9 @@
                       SegmentationClassAug/2007_000032.png    indices, usually grey, without 255
                       ImageSets/Segmentation/train.txt        one name a line
 
+Data of your own may have the same folders: images and masks of any format that is read, names with
+dots and spaces, and lists that you write.
+
 train has 1464 images, val 1449, trainval both. **trainaug**, on which the DeepLab papers trained,
 has 10582: train and 9118 images that Hariharan et al. (2011) labelled, the Semantic Boundaries
 Dataset (SBD), without those of val. Neither is in the archive of VOC: put a list `trainaug.txt`
@@ -22,20 +25,25 @@ from pathlib import Path
 
 import numpy as np
 
-from dlseg.data.files import DataError, Fault, Pair, remark_count
+from dlseg.data.faults import DataError, Fault, remark_count
+from dlseg.data.files import Pair
 from dlseg.data.palette import voc_palette
 
 _NAMES = """background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog
 horse motorbike person pottedplant sheep sofa train tvmonitor"""
 CLASSES = tuple(_NAMES.split())  # index = label
 # How many images each list has; trainval_aug: trainaug and val.
+# Ends of file names, the likeliest first.
+IMAGES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif")
+MASKS = (".png", ".tif", ".tiff", ".bmp", ".gif")
 COUNTS = {"train": 1464, "val": 1449, "trainval": 2913, "trainaug": 10582, "trainval_aug": 12031}
 
 
 class VOC:
     """Pascal VOC 2012 as a data set of (image uint8 (H, W, 3), labels uint8 (H, W)).
 
-    root: the folder VOC2012, VOCdevkit, or the one above. split: name of a list in
+    root: the folder VOC2012, VOCdevkit, or the one above. An image is NAME.jpg, or another format
+    (see `dlseg.data.read_image`); a mask NAME.png, or another. split: name of a list in
     ImageSets/Segmentation, such as "train", "val", "trainval"; where it ends in "aug", masks come
     from SegmentationClassAug. Labels are 0 to 20, and 255 for void.
     Files are opened when a sample is asked for, and closed again.
@@ -54,11 +62,11 @@ class VOC:
         self.palette = voc_palette()
         self.split = split
         self.names = read_names(folder / "ImageSets" / "Segmentation", split)
-        masks = "SegmentationClassAug" if split.endswith("aug") else "SegmentationClass"
+        images, masks = _files(folder / "JPEGImages"), _files(_masks(folder, split))
         self.pairs = [
             Pair(
-                folder / "JPEGImages" / f"{name}.jpg",
-                folder / masks / f"{name}.png",
+                _file_of(name, images, folder / "JPEGImages", IMAGES),
+                _file_of(name, masks, _masks(folder, split), MASKS),
                 self.num_classes,
                 self.ignore_index,
             )
@@ -126,7 +134,8 @@ def read_names(lists: Path, split: str) -> list[str]:
     """The names of the images of one split, as in "2007_000032".
 
     lists: folder with files `split`.txt, a name a line; a line of two paths, image and mask, as
-    DeepLab's own lists have them, counts as the name of its first.
+    DeepLab's own lists have them, counts as the name of its first. A name may have dots and
+    spaces; the end of a picture's file name is taken off.
     Raises DataError for a list that is missing, empty, no text, or holds a name twice.
     """
     path = lists / f"{split}.txt"
@@ -139,10 +148,13 @@ def read_names(lists: Path, split: str) -> list[str]:
         raise DataError(Fault(path, "there is no such list", _remedy(lists, split))) from error
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
-        raise DataError(Fault(path, problem, "make it a file that you may read")) from error
+        raise DataError(
+            Fault(path, problem, "write it anew, as a file that you may read")
+        ) from error
     except UnicodeDecodeError as error:
-        raise DataError(Fault(path, "the list is no text", "write one name a line")) from error
-    names = [Path(line.split()[0]).stem for line in lines if line.strip()]
+        remedy = "save it as UTF-8, one name a line"
+        raise DataError(Fault(path, "the list is no text in UTF-8", remedy)) from error
+    names = [_name(line.strip()) for line in lines if line.strip()]
     twice = [name for name, times in Counter(names).items() if times > 1]
     if not names:
         raise DataError(Fault(path, "the list is empty", "write one name a line"))
@@ -152,8 +164,37 @@ def read_names(lists: Path, split: str) -> list[str]:
     return names
 
 
+def _name(line: str) -> str:
+    if "/" in line:
+        line = line.split()[0].rpartition("/")[2]
+    suffix = Path(line).suffix
+    return line.removesuffix(suffix) if suffix.lower() in IMAGES else line
+
+
+def _masks(folder: Path, split: str) -> Path:
+    if split.endswith("aug"):
+        return folder / "SegmentationClassAug"
+    # labelme's: in SegmentationClass it has arrays, which are no masks.
+    own, labelme = folder / "SegmentationClass", folder / "SegmentationClassPNG"
+    return labelme if labelme.is_dir() and not any(own.glob("*.png")) else own
+
+
+def _files(folder: Path) -> dict[tuple[str, str], Path]:
+    """The files of a folder by their name without its end, and the end in small letters."""
+    inside = folder.iterdir() if folder.is_dir() else ()
+    return {(path.stem, path.suffix.lower()): path for path in inside}
+
+
+def _file_of(name: str, files: dict, folder: Path, suffixes: tuple[str, ...]) -> Path:
+    """The file of that name in the likeliest format; where there is none, the one to expect."""
+    found = (files.get((name, suffix)) for suffix in suffixes)
+    return next(filter(None, found), folder / (name + suffixes[0]))
+
+
 def _remedy(lists: Path, split: str) -> str:
     there = sorted(path.stem for path in lists.glob("*.txt"))
     if split.endswith("aug"):
-        return f"it is no part of VOC, see dlseg.data.voc; lists there: {', '.join(there)}"
-    return f"unpack the archive again, or choose one of: {', '.join(there) or 'there is none'}"
+        remedy = "it is no part of VOC, see dlseg.data.voc"
+        return f"{remedy}; lists there: {', '.join(there)}" if there else remedy
+    write = "write one, the name of an image without .jpg a line"
+    return f"{write}, or choose one of: {', '.join(there)}" if there else write

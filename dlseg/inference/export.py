@@ -15,12 +15,13 @@ import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from uuid import uuid4
 
 import torch
 from torch import nn
 
+from dlseg.aside import new_file
 from dlseg.checks import check_integer
+from dlseg.doors import check_fit, logits_of
 from dlseg.inspect import evaluating
 
 # The exporter is loaded where it is used, for it takes half a second: hence the quoted types.
@@ -60,20 +61,16 @@ def export_onnx(
     size: (height, width), which every image must then have, one at a time; None leaves the batch
     and both sides free.
     notes: kept in the file's metadata, such as the names of the classes.
-    Raises ValueError for a size that is no two whole numbers, or that the network does not take;
-    ExportError where the network cannot be translated; OSError where the file cannot be written.
+    Raises ValueError for a size that is no two whole numbers, or that the network does not take,
+    for a network not in float32, and for one that returns no logits or no numbers; ExportError
+    where the network cannot be translated; OSError where the file cannot be written.
     """
     shape = TRACED if size is None else (1, 3, *_checked(size))
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.{uuid4().hex}.part")
     with evaluating(model):
         program = _translated(model, shape, free=size is None)
     program.model.metadata_props.update(notes or {})
-    try:
-        program.save(partial, external_data=False)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with new_file(path) as file:
+        file.write(program.model_proto.SerializeToString())
 
 
 def onnx_differences(
@@ -91,7 +88,7 @@ def onnx_differences(
     with evaluating(model), torch.no_grad():
         for shape in map(tuple, shapes):
             images = torch.randn(shape, generator=generator)
-            ours = model(images.to(parameter)).cpu()  # (B, C, H, W)
+            ours = logits_of(model(images.to(parameter))).cpu()  # (B, C, H, W)
             (theirs,) = session.run([OUTPUT], {INPUT: images.numpy()})
             differences[shape] = _difference(ours, torch.from_numpy(theirs))
     return differences
@@ -100,8 +97,12 @@ def onnx_differences(
 def _translated(model: nn.Module, shape: tuple[int, ...], free: bool) -> "torch.onnx.ONNXProgram":
     """The program of PyTorch's exporter, without what it notes about the machine it ran on."""
     images = torch.zeros(shape, device=next(model.parameters()).device)
+    check_fit(images, model, "an exported file's image")
     with torch.no_grad():
-        classes = model(images).shape[1]  # here a size too small is told clearly
+        output = model(images)  # here a size too small is told clearly
+    classes = logits_of(output).shape[1]
+    if not isinstance(output, torch.Tensor):
+        model = _OnlyLogits(model)
     options = {"input_names": [INPUT], "output_names": [OUTPUT], "opset_version": OPSET}
     shapes = (AXES,) if free else None
     try:
@@ -114,6 +115,17 @@ def _translated(model: nn.Module, shape: tuple[int, ...], free: bool) -> "torch.
         remedy = "give a size, which fixes the shapes" if free else "see the error above this one"
         raise ExportError(f"{type(model).__name__} cannot be exported so: {remedy}") from error
     return _named(program, ["batch", classes, "height", "width"] if free else None)
+
+
+class _OnlyLogits(nn.Module):
+    """A model that returns more, as torchvision's dictionaries, as one that returns its logits."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return logits_of(self.model(images), finite=False)
 
 
 def _named(
@@ -137,6 +149,6 @@ def _difference(ours: torch.Tensor, theirs: torch.Tensor) -> Difference:
 
 
 def _checked(size: Sequence[int]) -> tuple[int, int]:
-    if len(size) != 2:
-        raise ValueError(f"size must be (height, width) in pixels, got {tuple(size)}")
+    if not isinstance(size, Sequence) or len(size) != 2:
+        raise ValueError(f"size must be (height, width) in pixels, got {size!r}")
     return check_integer("height", size[0], 1), check_integer("width", size[1], 1)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.backends import mkldnn
 from torch.utils._pytree import tree_leaves
 
+from dlseg.doors import check_finite, check_fit, logits_of
 from dlseg.inference.convolutions import (
     POINTS,
     ChannelsLast,
@@ -43,13 +44,23 @@ def prepare(model: nn.Module, images: Tensor) -> nn.Module:
     The outputs are compared on `images`; a network that magnifies rounding errors by itself, as
     one with random weights may, can differ a little more on others. The copy cannot be trained,
     and its state dict fits no other network.
-    Raises: ValueError for images of another shape, and where the path through the model depends on
-    their values; RuntimeError where the outputs differ by more than 1e-4.
+    Raises: ValueError for images of another shape, number format or device than the model's, in
+    half precision (which is coarser than 1e-4: prepare first, then convert), where the path through
+    the model depends on their values, and where it returns no logits or no numbers; RuntimeError
+    where the outputs differ by more than 1e-4.
     """
     check_images(images)
+    check_fit(images, model)
+    check_finite("images", images)
+    if torch.finfo(images.dtype).eps > TOLERANCE:
+        raise ValueError(
+            f"images must be float32 or float64, got {images.dtype}: outputs in it cannot be the "
+            f"same to {TOLERANCE:g}; prepare the model in float32, then convert the copy"
+        )
     copy = deepcopy(model).eval().requires_grad_(False)
     with torch.inference_mode():
         expected = copy(images)
+    logits_of(expected)
     uses = watch(copy, images)
     fold(copy, uses)
     copy.to(memory_format=torch.channels_last)

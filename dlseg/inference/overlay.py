@@ -5,6 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from dlseg.checks import check_rgb, described
+from dlseg.doors import check_labels
+
 ROW, SQUARE, MARGIN, FONT_SIZE = 26, 18, 8, 15  # pixels
 
 
@@ -12,17 +15,26 @@ def overlay(image: np.ndarray, labels: np.ndarray, palette: np.ndarray) -> np.nd
     """The image with each pixel halfway to the colour of its label.
 
     image: uint8 (H, W, 3) RGB; labels: uint8 (H, W); palette: uint8 (256, 3).
-    Returns: uint8 (H, W, 3).
+    Returns: uint8 (H, W, 3). Raises ValueError for other arrays, and labels without a colour.
     """
+    check_rgb("image", image)
+    _check_map(labels, len(_colours(palette)))
+    if labels.shape != image.shape[:2]:
+        raise ValueError(
+            f"image and labels must be of one size, got {described(image)} and {described(labels)}"
+        )
+    labels = labels.astype(np.int64)  # bools would choose, not number
     return ((image.astype(np.uint16) + palette[labels]) // 2).astype(np.uint8)
 
 
 def shares(labels: np.ndarray) -> dict[int, float]:
     """Which labels there are, and the share of the pixels each has, the largest first.
 
-    labels: uint8 (H, W).
+    labels: integers (H, W) in 0..255. Raises ValueError for others.
     """
-    counts = np.bincount(labels.ravel(), minlength=256)
+    _check_map(labels, 256)
+    # Row by row: counting takes 8 bytes a pixel.
+    counts = sum(np.bincount(row.astype(np.int64), minlength=256) for row in labels)
     order = np.argsort(-counts, kind="stable")
     return {int(label): counts[label] / labels.size for label in order if counts[label]}
 
@@ -32,7 +44,9 @@ def legend(labels: np.ndarray, classes: Sequence[str], palette: np.ndarray) -> n
 
     labels: uint8 (H, W), 0 .. len(classes) - 1; palette: uint8 (256, 3).
     Returns: uint8 (height, width, 3), white where nothing is drawn.
+    Raises ValueError for other arrays, and labels without a name or a colour.
     """
+    _check_map(labels, min(len(classes), len(_colours(palette))))
     font = ImageFont.load_default(FONT_SIZE)
     rows = [(label, f"{classes[label]}  {share:.1%}") for label, share in shares(labels).items()]
     indent = 2 * MARGIN + SQUARE
@@ -45,3 +59,16 @@ def legend(labels: np.ndarray, classes: Sequence[str], palette: np.ndarray) -> n
         draw.rectangle(square, fill=tuple(palette[label].tolist()), outline="black")
         draw.text((indent, top + SQUARE / 2), text, fill="black", font=font, anchor="lm")
     return np.array(paper)
+
+
+def _check_map(labels: np.ndarray, known: int) -> None:
+    if not isinstance(labels, np.ndarray) or labels.ndim != 2 or not labels.size:
+        raise ValueError(f"labels must be integers (H, W), got {described(labels)}")
+    check_labels("labels", labels, known, None)
+
+
+def _colours(palette: np.ndarray) -> np.ndarray:
+    """The palette; ValueError unless it is uint8 (N, 3)."""
+    if getattr(palette, "dtype", None) != np.uint8 or palette.shape[1:] != (3,):
+        raise ValueError(f"palette must be uint8 (256, 3), got {described(palette)}")
+    return palette

@@ -3,12 +3,13 @@
 DeepLab v3, tables 4 and 6, on Pascal VOC: the scales 0.5, 0.75, ... 1.75 and their mirror images.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from dlseg.checks import check_scales, described
+from dlseg.doors import check_fit, logits_of
 from dlseg.inspect import evaluating
 from dlseg.layers import upsample
 
@@ -25,10 +26,12 @@ def probabilities(
     Returns: (B, C, H, W), sums over the classes 1, without gradient. The logits are brought back
     to the size of the image, then made probabilities, then averaged: with one scale of 1 it is
     the softmax of the model's output.
-    Raises ValueError for no scale, a scale that is not positive, and images of another shape.
+    Raises ValueError for no scale, a scale that is not positive, images of another shape, number
+    format or device than the model's, and where the model returns no logits or no numbers.
     Source: DeepLab v3, section 4, tables 4 and 6.
     """
     check_images(images)
+    check_fit(images, model)
     check_scales(scales)
     total = 0
     # Not inference_mode: what a model keeps from its tensors (tables) could not be trained with.
@@ -43,22 +46,17 @@ def probabilities(
 
 def check_images(images: Tensor) -> None:
     """ValueError unless the images are a float tensor of shape (B, 3, H, W) with pixels."""
-    shape = tuple(images.shape)
+    shape = tuple(images.shape) if isinstance(images, Tensor) else ()
     if len(shape) != 4 or shape[1] != 3 or 0 in shape or not images.is_floating_point():
         raise ValueError(
             "images must be floats of shape (B, 3, H, W), normalised as for training, "
-            f"got {images.dtype} {shape}"
+            f"got {described(images)}"
         )
 
 
-def check_scales(scales: Sequence[float]) -> None:
-    """ValueError unless there are scales, all of them positive and finite."""
-    if not len(scales) or not all(0 < scale < math.inf for scale in scales):
-        raise ValueError(f"scales must be positive numbers, at least one, got {tuple(scales)}")
-
-
 def _logits(model: nn.Module, images: Tensor, mirrored: bool) -> Tensor:
-    return model(images.flip(3)).flip(3) if mirrored else model(images)
+    logits = logits_of(model(images.flip(3) if mirrored else images))
+    return logits.flip(3) if mirrored else logits
 
 
 def _resized(x: Tensor, size: Sequence[int]) -> Tensor:

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from dlseg.checks import check_integer
-from dlseg.data import MEAN, STD, to_tensors
+from dlseg.data import MEAN, STD, normalise
+from dlseg.doors import logits_of
 from dlseg.inspect import evaluating
 
 
@@ -52,9 +53,10 @@ def frames(
 
 
 def _labels(model: nn.Module, image: np.ndarray, mean, std) -> np.ndarray:
-    x, _ = to_tensors(image, np.zeros(image.shape[:2], np.uint8), mean, std)  # (3, H, W)
+    x = normalise(image, mean, std)  # (3, H, W)
     # Entered for every frame: across a `yield` both would reach into the caller's own code.
     device = next(chain(model.parameters(), model.buffers())).device
     with evaluating(model), torch.no_grad():
-        logits = model(x[None].to(device))  # (1, C, H, W)
+        logits = logits_of(model(x[None].to(device)))  # (1, C, H, W)
+    check_integer("the model's number of classes", logits.shape[1], 1, 256)
     return logits[0].argmax(0).byte().cpu().numpy()  # the copy waits for a GPU to finish

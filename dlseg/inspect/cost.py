@@ -13,7 +13,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
-from dlseg.inspect.probe import evaluating, input_shape
+from dlseg.inspect.probe import evaluating, input_shape, telling
 from dlseg.inspect.receptive_field import receptive_field
 
 
@@ -50,7 +50,8 @@ def cost(model: nn.Module, input_size) -> Cost:
     image = torch.empty(1, *shape, dtype=like.dtype, device="meta")
     kept = _Kept(state.values())
     counter = FlopCounterMode(display=False)
-    with evaluating(model), torch.enable_grad(), counter, saved_tensors_hooks(kept.add, _same):
+    hooks = saved_tensors_hooks(kept.add, _same)
+    with evaluating(model), telling(model, shape), torch.enable_grad(), counter, hooks:
         functional_call(model, state, (image,))
     return Cost(
         sum(parameter.numel() for parameter in model.parameters()),

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 
+import torch
 from torch import Tensor, nn
 
 from dlseg.checks import check_integer
+from dlseg.doors import main_tensor
 
 
 @contextmanager
@@ -27,7 +30,10 @@ def input_shape(model: nn.Module, input_size) -> tuple[int, int, int]:
     given are those of the model's first convolution in definition order, 3 where it has none.
     Raises ValueError where input_size is none of these.
     """
-    sizes = (input_size,) * 2 if isinstance(input_size, int) else tuple(input_size)
+    one = isinstance(input_size, Integral)
+    sizes = (
+        (input_size,) * 2 if one else tuple(input_size) if hasattr(input_size, "__len__") else ()
+    )
     if len(sizes) == 2:
         sizes = (_first_channels(model), *sizes)
     if len(sizes) != 3:
@@ -43,13 +49,33 @@ def input_shape(model: nn.Module, input_size) -> tuple[int, int, int]:
     )
 
 
-def main_output(output) -> Tensor:
-    """The tensor that a model's output is about: itself, `last`, the entry "out", or the first one.
+@contextmanager
+def telling(model: nn.Module, shape: tuple[int, ...]) -> Iterator[None]:
+    """Inside, what the model itself cannot compute is a ValueError that names the input's shape."""
+    like = next(model.parameters(), torch.empty(0))
+    if not like.is_floating_point():
+        raise ValueError(f"the model's weights must be floats, got {like.dtype}")
+    try:
+        yield
+    except (RuntimeError, TypeError, IndexError) as error:
+        reason = str(error).strip().splitlines()[0]
+        kinds = {type(module).__name__ for module in model.modules()}
+        other = sorted(kind for kind in kinds if kind.startswith(("Conv1d", "Conv3d")))
+        hint = f"; only 2-d convolutions are followed, write {other[0]} as Conv2d" if other else ""
+        raise ValueError(
+            f"the model cannot compute an input of shape {(1, *shape)}: {reason}{hint}"
+        ) from error
 
-    Of a backbone's maps it is the attribute `last`. A dictionary without "out", a tuple or a list
-    gives the first tensor in it, depth first. Raises ValueError where there is no tensor.
+
+def main_output(output) -> Tensor:
+    """The tensor that a model's output is about: itself, `last`, as `main_tensor`, or the first.
+
+    Of a backbone's maps it is the attribute `last`. A dictionary without "out" or "logits", a tuple
+    or a list gives the first tensor in it, depth first. Raises ValueError where there is none.
     """
-    tensor = _first_tensor(getattr(output, "last", output))
+    output = getattr(output, "last", output)
+    tensor = main_tensor(output)
+    tensor = _first_tensor(output) if tensor is None else tensor
     if tensor is None:
         raise ValueError(
             f"the model returned {type(output).__name__} with no tensor in it; "
@@ -62,7 +88,7 @@ def _first_tensor(output) -> Tensor | None:
     if isinstance(output, Tensor):
         return output
     if isinstance(output, Mapping):
-        output = [output["out"]] if "out" in output else list(output.values())
+        output = list(output.values())
     if isinstance(output, (tuple, list)):
         tensors = (_first_tensor(part) for part in output)
         return next((tensor for tensor in tensors if tensor is not None), None)

@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import (
 )
 
 from dlseg.arithmetic import Graph
-from dlseg.inspect.probe import evaluating, input_shape, main_output
+from dlseg.inspect.probe import evaluating, input_shape, main_output, telling
 from dlseg.inspect.tracing import Tracer
 
 HEADINGS = ("layer", "operation", "output", "field", "stride", "padding", "start", "aligned")
@@ -120,7 +120,7 @@ def receptive_field(model: nn.Module, input_size) -> FieldReport:
         image = torch.empty(1, *shape, dtype=like.dtype, device=like.device)
         tracer = Tracer(model, image)
         try:
-            with tracer:
+            with telling(model, shape), tracer:
                 output = main_output(model(image))
         except (DataDependentOutputException, DynamicOutputShapeException) as error:
             raise ValueError(

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from dlseg.arithmetic import Layer
 from dlseg.checks import check_integer
-from dlseg.inspect.probe import evaluating, input_shape, main_output, repeat
+from dlseg.inspect.probe import evaluating, input_shape, main_output, repeat, telling
 
 # Small enough that no ReLU6, sigmoid or hard swish saturates, however far residual sums grow.
 AMPLITUDE = 1e-6
@@ -67,7 +67,7 @@ def gradient_support(model: nn.Module, input_size, unit: tuple[int, int] | None 
     generator = torch.Generator().manual_seed(0)
     positive = _positive_copy(model, generator)
     image = AMPLITUDE * (0.5 + torch.rand(1, *shape, dtype=torch.float64, generator=generator))
-    with _OpenMaxPool():
+    with telling(model, shape), _OpenMaxPool():
         gradient = _gradient_of_unit(positive, image, unit)
     mask = (gradient != 0).any(dim=0).numpy()
     return Support(_extent(mask.any(axis=1)), _extent(mask.any(axis=0)), mask)
@@ -88,12 +88,12 @@ def effective_field(
     Raises ValueError as `gradient_support`, or where samples is no integer >= 1.
     Source: Luo et al. 2016, "Understanding the effective receptive field".
     """
-    check_integer("samples", samples, 1)
+    samples, seed = check_integer("samples", samples, 1), check_integer("seed", seed, 0)
     shape = input_shape(model, input_size)
     like = next(model.parameters(), torch.empty(0))
     generator = torch.Generator().manual_seed(seed)
     total = torch.zeros(shape[1:], dtype=torch.float64)
-    with evaluating(model):
+    with evaluating(model), telling(model, shape):
         for _ in range(samples):
             image = torch.randn(1, *shape, generator=generator).to(like)
             total += _gradient_of_unit(model, image, unit).abs().mean(dim=0).cpu().double()
@@ -120,7 +120,10 @@ def _unit_on_map(output: Tensor, unit: tuple[int, int] | None) -> tuple[int, int
             "probe the part of the model before its pooling or flattening"
         )
     height, width = output.shape[2:]
+    if unit is not None and (not hasattr(unit, "__len__") or len(unit) != 2):
+        raise ValueError(f"unit must be (row, column), got {unit!r}")
     row, column = (height // 2, width // 2) if unit is None else unit
+    row, column = check_integer("row of unit", row, 0), check_integer("column of unit", column, 0)
     if not (0 <= row < height and 0 <= column < width):
         raise ValueError(f"unit must lie on the {height}x{width} output map, got {unit}")
     return row, column
@@ -154,6 +157,8 @@ class _OpenMaxPool(TorchDispatchMode):
             return _spread(*args[:6])
         if packet is torch.ops.aten.adaptive_max_pool2d_backward:
             return torch.ops.aten._adaptive_avg_pool2d_backward(args[0], args[1])
+        if "max_pool3d" in packet.__name__ and "backward" in packet.__name__:
+            raise ValueError("gradient_support follows 2-d pooling, and this model has MaxPool3d")
         return func(*args, **(kwargs or {}))
 
 

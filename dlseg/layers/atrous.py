@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dlseg.arithmetic import effective_kernel, output_size
+from dlseg.checks import check_integer, described
 
 
 def output_shape(x: Tensor, weight: Tensor, rate: int, stride: int, padding: int) -> tuple:
@@ -24,9 +25,19 @@ def output_shape(x: Tensor, weight: Tensor, rate: int, stride: int, padding: int
             "expected x (B, C, H, W) and weight (D, C, k, k) with the same C, "
             f"got {tuple(x.shape)} and {tuple(weight.shape)}"
         )
+    if x.dtype != weight.dtype or not x.is_floating_point():
+        raise ValueError(
+            f"x and weight must be floats of one kind, got {described(x)} and {described(weight)}"
+        )
     height = output_size(x.shape[2], weight.shape[2], stride, padding, rate)
     width = output_size(x.shape[3], weight.shape[3], stride, padding, rate)
     return x.shape[0], weight.shape[0], height, width
+
+
+def check_window(rate: int, stride: int, padding: int) -> tuple[int, int, int]:
+    """The three as plain ints. ValueError unless rate and stride are >= 1 and padding is >= 0."""
+    rate, stride = check_integer("rate", rate, 1), check_integer("stride", stride, 1)
+    return rate, stride, check_integer("padding", padding, 0)
 
 
 def insert_zeros(weight: Tensor, rate: int) -> Tensor:
@@ -35,6 +46,9 @@ def insert_zeros(weight: Tensor, rate: int) -> Tensor:
     weight: (D, C, k, k).
     Returns: (D, C, K, K) with K = k + (k-1)(rate-1). Source: DeepLab v2, section 3.1.
     """
+    if weight.dim() != 4:
+        raise ValueError(f"expected weight (D, C, k, k), got {described(weight)}")
+    rate = check_integer("rate", rate, 1)
     rows = effective_kernel(weight.shape[2], rate)
     columns = effective_kernel(weight.shape[3], rate)
     holes = weight.new_zeros(*weight.shape[:2], rows, columns)
@@ -49,6 +63,7 @@ def atrous_taps(x: Tensor, weight: Tensor, rate: int = 1, stride: int = 1, paddi
     rate, stride, padding: pixels of x, the same for both axes.
     Returns: (B, D, H', W'). Raises: ValueError if the shapes do not fit.
     """
+    rate, stride, padding = check_window(rate, stride, padding)
     y = x.new_zeros(output_shape(x, weight, rate, stride, padding))  # (B, D, H', W')
     height, width = y.shape[2:]
     x = F.pad(x, [padding] * 4)  # (B, C, H + 2p, W + 2p)
@@ -65,6 +80,7 @@ def atrous_conv2d(x: Tensor, weight: Tensor, rate: int = 1, stride: int = 1, pad
 
     Arguments, result and errors as in `atrous_taps`.
     """
+    rate, stride, padding = check_window(rate, stride, padding)
     output_shape(x, weight, rate, stride, padding)  # for its clear errors
     return F.conv2d(x, weight, stride=stride, padding=padding, dilation=rate)
 
@@ -76,6 +92,7 @@ def atrous_interleave(x: Tensor, weight: Tensor, rate: int = 1, stride: int = 1,
     on which the convolution is an ordinary one (DeepLab v2, section 3.1, second implementation).
     Arguments, result and errors as in `atrous_taps`.
     """
+    rate, stride, padding = check_window(rate, stride, padding)
     y = x.new_empty(output_shape(x, weight, rate, stride, padding))  # (B, D, H', W')
     height, width = y.shape[2:]
     x = F.pad(x, [padding] * 4)  # (B, C, H + 2p, W + 2p)

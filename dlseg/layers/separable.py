@@ -32,9 +32,11 @@ class SeparableConv2d(nn.Module):
         eps: float = 1e-5,
     ):
         super().__init__()
-        check_integer("in_channels", in_channels, 1)
-        check_integer("out_channels", out_channels, 1)
-        check_integer("stride", stride, 1)
+        in_channels = check_integer("in_channels", in_channels, 1)
+        out_channels = check_integer("out_channels", out_channels, 1)
+        kernel_size = check_integer("kernel_size", kernel_size, 1)
+        stride = check_integer("stride", stride, 1)
+        rate = check_integer("rate", rate, 1)
         self.activate_between, self.activate_after = activate_between, activate_after
         window = kernel_size, stride, same_padding(kernel_size, rate), rate
         # groups: one filter per channel

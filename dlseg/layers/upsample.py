@@ -5,6 +5,9 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
+from dlseg.checks import check_integer
+from dlseg.doors import check_maps
+
 
 def upsample(x: Tensor, size: Sequence[int], align_corners: bool = False) -> Tensor:
     """The maps x (B, C, h, w) resized bilinearly to size (H, W): (B, C, H, W).
@@ -13,5 +16,8 @@ def upsample(x: Tensor, size: Sequence[int], align_corners: bool = False) -> Ten
     torchvision, takes each unit as a square of H/h x W/w pixels. True puts the outer units on the
     outer pixels, as the released networks in Caffe and TensorFlow do, which asks for sizes such
     as 321 or 513: 8 (h - 1) + 1 pixels, so that units lie on every eighth.
+    Raises: ValueError unless x are floats (B, C, h, w), and size two integers >= 1.
     """
-    return F.interpolate(x, tuple(size), mode="bilinear", align_corners=align_corners)
+    check_maps("x", x)
+    height, width = (check_integer("size", side, 1) for side in size)
+    return F.interpolate(x, (height, width), mode="bilinear", align_corners=align_corners)

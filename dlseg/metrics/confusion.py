@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, distributed
 
-from dlseg.checks import check_integer
+from dlseg.checks import check_classes, check_ignore
+from dlseg.doors import label_fault
 
 
 class ConfusionMatrix:
@@ -16,16 +17,16 @@ class ConfusionMatrix:
 
     num_classes: labels and predictions are 0 .. num_classes - 1.
     ignore_index: the label of pixels that do not count (void), 255 in Pascal VOC; it is never a
-    class of its own.
+    class of its own: where it lies among them, it enters no mean.
     Attribute `matrix`: int64 tensor (num_classes, num_classes) on the CPU; row = true class,
     column = predicted class.
-    Raises ValueError for fewer than one class.
+    Raises ValueError for fewer than one class or too many, or an ignore_index that is no integer.
     """
 
     def __init__(self, num_classes: int, ignore_index: int = 255):
-        self.num_classes = check_integer("num_classes", num_classes, 1)
-        self.ignore_index = ignore_index
-        self.matrix = torch.zeros(num_classes, num_classes, dtype=torch.int64)
+        self.num_classes = check_classes("num_classes", num_classes, 1)
+        self.ignore_index = check_ignore("ignore_index", ignore_index)
+        self.matrix = torch.zeros(self.num_classes, self.num_classes, dtype=torch.int64)
 
     def update(self, labels: Tensor | np.ndarray, predictions: Tensor | np.ndarray) -> None:
         """Count the pixels of one image, or of a batch.
@@ -47,11 +48,12 @@ class ConfusionMatrix:
         self.matrix += counts.cpu()
 
     def merge(self, other: "ConfusionMatrix") -> "ConfusionMatrix":
-        """Add the counts of `other`; returns self. ValueError if the numbers of classes differ."""
-        if self.num_classes != other.num_classes:
+        """Add the counts of `other`; returns self. ValueError if its classes or void are others."""
+        mine, theirs = ((m.num_classes, m.ignore_index) for m in (self, other))
+        if mine != theirs:
             raise ValueError(
-                "only matrices of the same classes can be merged, "
-                f"got {self.num_classes} and {other.num_classes} classes"
+                "only matrices of the same classes can be merged, got "
+                f"{mine[0]} classes with void {mine[1]}, and {theirs[0]} with {theirs[1]}"
             )
         self.matrix += other.matrix
         return self
@@ -81,10 +83,14 @@ class ConfusionMatrix:
     def iou(self) -> Tensor:
         """Intersection over union of each class, float64 (num_classes,).
 
-        NaN for a class that is neither labelled nor predicted; 0 for one that is only predicted.
+        NaN for a class that is neither labelled nor predicted, and for `ignore_index`; 0 for one
+        that is only predicted.
         """
         right = self.matrix.diagonal().double()
-        return right / (self.matrix.sum(1) + self.matrix.sum(0) - right)
+        ious = right / (self.matrix.sum(1) + self.matrix.sum(0) - right)
+        if 0 <= self.ignore_index < self.num_classes:
+            ious[self.ignore_index] = torch.nan  # it may have been predicted
+        return ious
 
     def mean_iou(self) -> float:
         """Mean of `iou` over the classes where it is not NaN; NaN if nothing was counted."""
@@ -104,19 +110,14 @@ class ConfusionMatrix:
         return torch.bincount(pair, minlength=side**2).view(side, side)[1:-1, 1:-1]
 
     def _fault(self, labels: Tensor, predictions: Tensor) -> ValueError:
-        """The error for values that are no class, which names up to five of them."""
+        """The error for values that are no class."""
         kept = labels != self.ignore_index
         outside = {
             name: values[(values < 0) | (values >= self.num_classes)].unique().tolist()
             for name, values in (("labels", labels[kept]), ("predictions", predictions[kept]))
         }
         name, wrong = next(item for item in outside.items() if item[1])
-        more = " and more" if len(wrong) > 5 else ""
-        return ValueError(
-            f"{name} must be 0 to {self.num_classes - 1}, or {self.ignore_index} where the "
-            f"label is void, got {', '.join(map(str, wrong[:5]))}{more}: are they "
-            "colours, or ids of another list of classes?"
-        )
+        return label_fault(name, wrong, self.num_classes, self.ignore_index)
 
 
 def integers(values: Tensor | np.ndarray, name: str) -> Tensor:

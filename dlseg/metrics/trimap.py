@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dlseg.checks import check_choice
+from dlseg.checks import check_choice, check_ignore, check_integer, described
 from dlseg.metrics.confusion import ConfusionMatrix, check_shapes, integers
 
 SOURCES = ("void", "labels")
@@ -26,16 +26,19 @@ def boundary(labels: Tensor | np.ndarray, ignore_index: int = 255, source: str =
     "labels", for data without such a band or whose void means something else (Cityscapes), takes
     both sides of every border between two classes, neighbours being left, right, above and below.
     Returns: bool tensor of that shape.
-    Raises ValueError for another source.
+    Raises ValueError for another source, and for labels that are no map of integers.
     """
     check_choice("source", source, SOURCES)
+    ignore_index = check_ignore("ignore_index", ignore_index)
     labels = integers(labels, "labels")
+    if labels.dim() < 2:
+        raise ValueError(f"labels must be (..., H, W), got {tuple(labels.shape)}")
     void = labels == ignore_index
     if source == "void":
         return void
     edge = torch.zeros_like(void)
     for axis in (-2, -1):
-        size = labels.shape[axis] - 1
+        size = max(0, labels.shape[axis] - 1)
         first, second = labels.narrow(axis, 0, size), labels.narrow(axis, 1, size)
         differ = (first != second) & (first != ignore_index) & (second != ignore_index)
         edge.narrow(axis, 0, size).logical_or_(differ)
@@ -68,10 +71,12 @@ def band(mask: Tensor | np.ndarray, width: int) -> Tensor:
 
     mask: bool (..., H, W). width: at least 1.
     Returns: bool tensor of that shape.
-    Raises ValueError for a width below 1.
+    Raises ValueError for a width below 1, and for a mask that is not bool.
     """
-    _check_widths([width])
-    return squared_distance(torch.as_tensor(mask, dtype=torch.bool), int(width)) <= width**2
+    (width,) = _checked_widths([width])
+    if not str(getattr(mask, "dtype", None)).endswith("bool") or mask.ndim < 2:
+        raise ValueError(f"mask must be bool (..., H, W), as of `boundary`, got {described(mask)}")
+    return squared_distance(torch.as_tensor(mask), width) <= width**2
 
 
 class TrimapCurve:
@@ -92,9 +97,8 @@ class TrimapCurve:
         ignore_index: int = 255,
         source: str = "void",
     ):
-        _check_widths(widths)
         check_choice("source", source, SOURCES)
-        self.widths = sorted(int(width) for width in widths)
+        self.widths = sorted(_checked_widths(widths))
         self.source = source
         self.rings = [ConfusionMatrix(num_classes, ignore_index) for _ in widths]
 
@@ -146,9 +150,8 @@ class TrimapCurve:
         return {width: matrix.pixel_accuracy() for width, matrix in self.matrices().items()}
 
 
-def _check_widths(widths: Sequence[int]) -> None:
-    wrong = [width for width in widths if width < 1 or width != int(width)]
-    if wrong or not len(widths) or len(set(widths)) < len(widths):
-        raise ValueError(
-            f"a band's width must be a whole number of pixels, at least 1, none twice, got {widths}"
-        )
+def _checked_widths(widths: Sequence[int]) -> list[int]:
+    numbers = [check_integer("a band's width, in pixels,", width, 1) for width in widths]
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise ValueError(f"widths must be one or more, none twice, got {widths}")
+    return numbers

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dlseg.arithmetic import StagePlan
 from dlseg.backbones import ResNet, make_backbone, multi_grid_plans, stage
-from dlseg.checks import check_choice, check_integer
+from dlseg.checks import check_choice, check_classes, check_integer
 from dlseg.models.deeplabv3 import initialise_head
 
 
@@ -44,7 +44,9 @@ class DeepLabV3Cascade(nn.Module):
         multi_grid: Sequence[int] = (1, 1, 1),
     ):
         super().__init__()
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes = check_classes("num_classes", num_classes, 1)
+        if output_stride is not None:
+            output_stride = check_integer("output_stride", output_stride, 1)
         stride = output_stride and min(output_stride, 32)
         grid = {kind: {"multi_grid": multi_grid} for kind in ("basic", "bottleneck")}
         self.backbone = make_backbone(backbone, stride, width, weights, grid, ResNet)
@@ -77,7 +79,8 @@ def cascade_plans(blocks: int, output_stride: int) -> list[StagePlan]:
     4 doubles further: 64 for 5, 128 for 6, 256 for 7.
     Source: DeepLab v3, section 3.2 and figure 3.
     """
-    check_integer("blocks", blocks, 4, 7)
+    blocks = check_integer("blocks", blocks, 4, 7)
+    output_stride = check_integer("output_stride", output_stride, 1)
     check_choice("output_stride", output_stride, [8 * 2**power for power in range(blocks - 1)])
     jump = min(output_stride, 32)  # of block4
     rate, plans = 32 // jump, []

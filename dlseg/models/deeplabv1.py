@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from dlseg.arithmetic import round_channels
 from dlseg.backbones import VGG16, make_backbone
-from dlseg.checks import check_choice, check_image, check_integer
+from dlseg.checks import check_choice, check_classes
+from dlseg.doors import check_image
 
 # fc6 of table 2: kernel size, rate, channels. The first three are called DeepLab-7x7, DeepLab and
 # DeepLab-4x4 there.
@@ -65,7 +66,7 @@ class DeepLabV1(nn.Module):
     ):
         super().__init__()
         _check(variant, released, msc)
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes = check_classes("num_classes", num_classes, 1)
         self.released, self.msc = released, msc
         pools = {"vgg": {"pool_size": 3 if released else 2}}
         given = (backbone, output_stride, width, weights, pools)
@@ -103,7 +104,7 @@ class DeepLabV1(nn.Module):
 
     def scores(self, x: Tensor) -> Tensor:
         """The logits before the upsampling: (B, num_classes, ceil(H / 8), ceil(W / 8))."""
-        check_image(x)
+        check_image(x, self)
         if not self.released:
             x = pad_for_pools(x)
         *early, x = self._pooled(x)  # the image, pools 1 to 4; pool5: (B, 512, H/8, W/8)

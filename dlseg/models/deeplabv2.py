@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from dlseg.arithmetic import round_channels
 from dlseg.backbones import VGG16, make_backbone
-from dlseg.checks import check_image, check_integer
+from dlseg.checks import check_classes, check_integer, check_scales
+from dlseg.doors import check_image
 
 LARGE_FOV = (12,)  # one rate: the baseline of table 3
 ASPP_S = (2, 4, 8, 12)
@@ -58,7 +59,7 @@ class DeepLabV2(nn.Module):
     ):
         super().__init__()
         check_integer("number of atrous_rates", len(atrous_rates), 1)
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes = check_classes("num_classes", num_classes, 1)
         given = (backbone, output_stride, width, weights, CAFFE)
         self.backbone = make_backbone(*given, stride=8, only=True)
         self.output_stride = 8
@@ -106,12 +107,12 @@ class SumASPP(nn.Module):
 
 def _branch(in_channels: int, num_classes: int, rate: int, hidden: int | None) -> nn.Sequential:
     """Scores from what lies `rate` units around; the last layer starts from N(0, 0.01)."""
-    check_integer("rate of atrous_rates", rate, 1)
+    rate = check_integer("rate of atrous_rates", rate, 1)
     if hidden is None:
         last = nn.Conv2d(in_channels, num_classes, 3, padding=rate, dilation=rate)
         layers = [last]
     else:
-        check_integer("hidden", hidden, 1)
+        hidden = check_integer("hidden", hidden, 1)
         fc6 = nn.Conv2d(in_channels, hidden, 3, padding=rate, dilation=rate)
         fc7, last = nn.Conv2d(hidden, hidden, 1), nn.Conv2d(hidden, num_classes, 1)
         layers = [fc6, nn.ReLU(), nn.Dropout(0.5), fc7, nn.ReLU(), nn.Dropout(0.5), last]
@@ -136,7 +137,8 @@ class MultiScale(nn.Module):
 
     def __init__(self, model: nn.Module, scales: Sequence[float] = (0.5, 0.75, 1.0)):
         super().__init__()
-        if min(scales, default=0) <= 0 or 1 not in scales:
+        check_scales(scales)
+        if 1 not in scales:
             raise ValueError(
                 "scales must be factors above 0 with 1 among them, such as (0.5, 0.75, 1.0), "
                 f"got {tuple(scales)}"
@@ -164,7 +166,7 @@ class MultiScale(nn.Module):
 
         Each is (B, num_classes, s H/8, s W/8), with s its scale and 8 the output stride.
         """
-        check_image(x)
+        check_image(x, self)
         maps = [self.model.scores(resized(x, scale)) for scale in self.scales]
         size = maps[self.scales.index(1)].shape[2:]  # (H/8, W/8)
         same = [F.interpolate(scores, size, mode="bilinear") for scores in maps]

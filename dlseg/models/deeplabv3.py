@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from dlseg.arithmetic import round_channels
 from dlseg.backbones import make_backbone
-from dlseg.checks import check_batch, check_choice, check_integer
+from dlseg.checks import check_choice, check_classes, check_integer
+from dlseg.doors import check_batch
 from dlseg.layers import SeparableConv2d
 
 # Unit rates of the last stage, where it has three units to multiply (section 3.2.1).
@@ -52,7 +53,7 @@ class DeepLabV3(nn.Module):
         align_corners: bool = False,
     ):
         super().__init__()
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes = check_classes("num_classes", num_classes, 1)
         self.backbone = make_backbone(backbone, output_stride, width, weights, MULTI_GRID)
         self.output_stride, self.align_corners = self.backbone.output_stride, align_corners
         channels = round_channels(256 * width) if channels is None else channels
@@ -136,8 +137,9 @@ def conv_bn_relu(
     Source: DeepLab v3, section 3.3; DeepLab v3+, section 3.1.
     """
     check_choice("convolution", convolution, ("plain", "separable"))
-    check_integer("channels", channels, 1)
-    check_integer("rate", rate, 1)
+    channels = check_integer("channels", channels, 1)
+    rate = check_integer("rate", rate, 1)
+    kernel_size = check_integer("kernel_size", kernel_size, 1)
     if convolution == "separable" and kernel_size > 1:
         return SeparableConv2d(in_channels, channels, kernel_size, rate=rate)
     padding = rate * (kernel_size // 2)
@@ -152,8 +154,10 @@ def scaled_rates(atrous_rates: Sequence[int], output_stride: int) -> tuple[int, 
     Raises ValueError where a rate is no integer >= 1, at output_stride too.
     Source: DeepLab v3, section 3.3: "the rates are doubled when output_stride = 8".
     """
+    output_stride = check_integer("output_stride", output_stride, 1)
+    atrous_rates = [check_integer("rate of atrous_rates", rate, 1) for rate in atrous_rates]
     for rate in atrous_rates:
-        if check_integer("rate of atrous_rates", rate, 1) * 16 % output_stride:
+        if rate * 16 % output_stride:
             raise ValueError(
                 f"atrous_rates are those at output stride 16; {rate} makes no whole rate at "
                 f"output_stride={output_stride}: take even rates, or another output_stride"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dlseg.arithmetic import round_channels
 from dlseg.backbones import make_backbone
-from dlseg.checks import check_integer
+from dlseg.checks import check_classes
 from dlseg.models.deeplabv3 import ASPP, MULTI_GRID, conv_bn_relu, initialise_head, scaled_rates
 
 
@@ -50,7 +50,7 @@ class DeepLabV3Plus(nn.Module):
         align_corners: bool = False,
     ):
         super().__init__()
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes = check_classes("num_classes", num_classes, 1)
         self.backbone = make_backbone(backbone, output_stride, width, weights, MULTI_GRID)
         self.output_stride, self.align_corners = self.backbone.output_stride, align_corners
         channels = round_channels(256 * width) if channels is None else channels

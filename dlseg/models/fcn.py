@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlseg.backbones import make_backbone
-from dlseg.checks import check_integer
+from dlseg.checks import check_classes
 
 
 class FCN(nn.Module):
@@ -30,7 +30,7 @@ class FCN(nn.Module):
         weights: str | None = None,
     ):
         super().__init__()
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes = check_classes("num_classes", num_classes, 1)
         self.backbone = make_backbone(backbone, output_stride, width, weights)
         self.output_stride = self.backbone.output_stride
         self.classifier = nn.Conv2d(self.backbone.channels, num_classes, 1)

@@ -26,6 +26,7 @@ from typing import NamedTuple
 from torch import nn
 
 from dlseg.backbones import BACKBONES
+from dlseg.checks import check_integer
 from dlseg.models.deeplabv1 import DeepLabV1
 from dlseg.models.deeplabv2 import DeepLabV2
 from dlseg.models.deeplabv3 import DeepLabV3
@@ -93,19 +94,23 @@ def build_model(description: dict, weights: str | None = None) -> nn.Module:
     weights: None, or "imagenet" for the published weights of the backbone (at width 1).
     Raises ValueError for an unknown network, and where it or its backbone cannot do what is asked.
     """
+    missing = [key for key in describe("", 1) if key not in description]
+    if missing:
+        raise ValueError(f"the description of a network lacks {', '.join(missing)}: see describe")
     name = description["network"]
-    if name not in NETWORKS:
+    if not isinstance(name, str) or name not in NETWORKS:
         raise ValueError(f"no network is called {name!r}; there are {', '.join(_NAMES)}")
     family, backbone = NETWORKS[name]
-    if description["output_stride"] not in family.output_strides:
+    stride = check_integer("output_stride", description["output_stride"], 1)
+    if stride not in family.output_strides:
         raise ValueError(
             f"output_stride must be {' or '.join(map(str, family.output_strides))} with {name}, "
-            f"got {description['output_stride']!r}"
+            f"got {stride}"
         )
     return family.make(
         backbone,
         description["num_classes"],
-        output_stride=description["output_stride"],
+        output_stride=stride,
         width=description["width"],
         weights=weights,
         **family.options.get(BACKBONES[backbone].kind, {}),

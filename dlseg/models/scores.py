@@ -12,6 +12,8 @@ class ScoreMap(nn.Module):
 
     def __init__(self, model: nn.Module):
         super().__init__()
+        if not hasattr(model, "scores"):
+            raise ValueError(f"{type(model).__name__} has no `scores`: it is no network of dlseg")
         self.model = model
 
     def forward(self, x: Tensor) -> Tensor:

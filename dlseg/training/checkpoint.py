@@ -1,37 +1,38 @@
 """Checkpoints: a run on disk, whole or not at all.
 
-A file is written beside its place, forced to the disk, and renamed: whatever happens in between,
-the name holds the last good checkpoint. Only tensors, numbers, strings and containers of them are
-stored, so that it can be loaded without running code from it (`weights_only=True`).
+A file is written aside (`dlseg.aside`): whatever happens in between, the name holds the last good
+checkpoint. Only tensors, numbers, texts and containers of them are stored, so that it can be loaded
+without running code from it (`weights_only=True`). `check_entries` is what they must be, and is
+asked before a file is written and before anything is built of one.
 
 The entries, VERSION 1:
     version       1
     model         description of the network, see `dlseg.models.describe`, or None
-    weights       its state dict
+    weights       its state dict, of finite numbers
     recipe        the fields of `Recipe`; with `iteration` they are the schedule's whole state
     iteration     steps done; with the recipe's seed they are the position in the data and the
                   state of every random generator: see `dlseg.training.loader` and `.engine`
     optimiser     its state dict
     scaler        state dict of mixed precision's gradient scaler
-    losses        of every iteration so far
+    losses        of every iteration so far, as many as `iteration`
     metrics       what was measured, by iterations done
-    extra         what the caller wants to find again, such as names of classes and the palette
+    extra         what the caller wants to find again: plain values, of which "data" and "split" are
+                  texts, "classes" names of the model's classes, "palette" 256 colours (0 to 255)
 """
 
-import contextlib
-import os
-import zipfile
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from dlseg.aside import new_file
 from dlseg.models import build_model
+from dlseg.schema import Unfit
+from dlseg.state import misfit, read_saved
+from dlseg.training.entries import ENTRIES, VERSION, check_entries
 
-VERSION = 1
 LAST = "last.pt"
-ENTRIES = {"model", "weights", "recipe", "iteration", "optimiser", "scaler", "losses", "metrics"}
-ENTRIES |= {"extra"}
+_OTHERWISE = "take an older copy, or train again"
 
 
 class CheckpointError(Exception):
@@ -41,19 +42,18 @@ class CheckpointError(Exception):
 def save_checkpoint(path: str | Path, entries: dict) -> None:
     """Write `entries` (see above; the version is added) to `path` in one step.
 
-    Raises CheckpointError where the disk is full or the folder cannot be written; whatever was at
-    `path` before is still there, and nothing else is left behind.
+    Raises CheckpointError where an entry is not as above, the disk is full or the folder cannot be
+    written; whatever was at `path` before is still there, and nothing else is left behind.
     """
     path = Path(path)
-    partial = path.with_name(path.name + ".part")  # one writer, so a killed one's rest is reused
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write(partial, {"version": VERSION} | entries)
-        partial.replace(path)
-        _sync_folder(path.parent)
+        entries = check_entries({"version": VERSION} | entries)
+        with new_file(path) as file:
+            torch.save(entries, file)
+    except Unfit as error:
+        raise CheckpointError(f"cannot write the checkpoint {path}: {error}") from error
     # PyTorch turns some faults of writing into RuntimeError.
     except (OSError, RuntimeError) as error:
-        _remove(partial)
         kept = f"; the last good one is still {path}" if path.exists() else ""
         raise CheckpointError(
             f"cannot write the checkpoint {path}: {error}{kept}. "
@@ -65,19 +65,23 @@ def load_checkpoint(path: str | Path) -> dict:
     """The entries of the checkpoint `path`, all tensors on the CPU.
 
     Raises CheckpointError for a file that is missing, damaged (its checksums are tested), no
-    checkpoint of dlseg, or of another version.
+    checkpoint of dlseg, or of another version, and for an entry that is not as above.
     """
     path = Path(path)
     entries = _read(path)
-    version = entries.get("version") if isinstance(entries, dict) else None
-    if version is None or not set(entries) >= ENTRIES:
+    known = set(ENTRIES) & set(entries) if isinstance(entries, dict) else set()
+    if "version" not in known or len(known) < 2:
         raise CheckpointError(f"{path} is no checkpoint of dlseg; give the last.pt of a training")
-    if version != VERSION:
+    version = entries["version"]
+    if type(version) is int and version != VERSION:
         raise CheckpointError(
             f"{path} has version {version}, and this dlseg reads version {VERSION}; "
             "use the dlseg that wrote it, or train again"
         )
-    return entries
+    try:
+        return check_entries(entries)
+    except Unfit as error:
+        raise CheckpointError(f"{path}: {error}; {_OTHERWISE}") from error
 
 
 def load_weights(model: nn.Module, path: str | Path) -> None:
@@ -86,7 +90,7 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     Raises CheckpointError for a file that is no good checkpoint, ValueError for the weights of
     another network.
     """
-    _give(model, load_checkpoint(path), path)
+    give_weights(model, load_checkpoint(path), path)
 
 
 def load_network(path: str | Path, output_stride: int | None = None) -> tuple[nn.Module, dict]:
@@ -100,60 +104,39 @@ def load_network(path: str | Path, output_stride: int | None = None) -> tuple[nn
     entries = load_checkpoint(path)
     if entries["model"] is None:
         raise CheckpointError(f"{path} does not say which network it holds; load its `weights`")
+    _check_description(entries, path)
     changes = {} if output_stride is None else {"output_stride": output_stride}
     model = build_model(entries["model"] | changes)
-    _give(model, entries, path)
+    give_weights(model, entries, path)
     return model.eval(), entries
 
 
-def _give(model: nn.Module, entries: dict, path: str | Path) -> None:
-    try:
-        model.load_state_dict(entries["weights"])
-    except RuntimeError as error:
+def give_weights(model: nn.Module, entries: dict, path: str | Path) -> None:
+    """Give `model` the weights among the entries of the checkpoint `path`; ValueError as above."""
+    if difference := misfit(model, entries["weights"]):
         held = f"it holds {entries['model']}" if entries["model"] else "it holds another network"
-        raise ValueError(f"the weights of {path} do not fit this network: {held}") from error
+        raise ValueError(f"the weights of {path} do not fit this network, {held}: {difference}")
+    model.load_state_dict(entries["weights"])
 
 
-def _write(partial: Path, entries: dict) -> None:
-    with partial.open("wb") as file:
-        torch.save(entries, file)
-        file.flush()
-        os.fsync(file.fileno())  # else a crash may leave an empty file under the new name
-
-
-def _sync_folder(folder: Path) -> None:
-    """Force the renaming itself to the disk, where the system lets us open a folder."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _remove(partial: Path) -> None:
-    with contextlib.suppress(OSError):  # in a folder that cannot be written, nothing was
-        partial.unlink(missing_ok=True)
+def _check_description(entries: dict, path: str | Path) -> None:
+    """CheckpointError unless the described network, built without memory, has such weights."""
+    try:
+        with torch.device("meta"):
+            difference = misfit(build_model(entries["model"]), entries["weights"])
+    except Exception as error:  # what sizes without sense lead to
+        raise CheckpointError(f"{path}: no network can be as model says; {_OTHERWISE}") from error
+    if difference:
+        held = f"weights are not those of model, {entries['model']}"
+        raise CheckpointError(f"{path}: {held}: {difference}; {_OTHERWISE}")
 
 
 def _read(path: Path) -> object:
-    damaged = f"{path} is damaged or no checkpoint; take an older copy, or train again"
     try:
-        broken = _broken_part(path)
-        entries = None if broken else torch.load(path, map_location="cpu", weights_only=True)
+        return read_saved(path)
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no checkpoint {path}") from error
     except OSError as error:
         raise CheckpointError(f"cannot read the checkpoint {path}: {error}") from error
-    except Exception as error:  # there is no end to what damaged bytes can raise
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{damaged} ({reason})") from error
-    if broken:
-        raise CheckpointError(f"{damaged} (wrong checksum of {broken})")
-    return entries
-
-
-def _broken_part(path: Path) -> str | None:
-    """The first part whose checksum is wrong: torch.load does not look at them."""
-    with zipfile.ZipFile(path) as file:
-        return file.testzip()
+    except Unfit as error:
+        raise CheckpointError(f"{path} is no good checkpoint: {error}; {_OTHERWISE}") from error

@@ -9,8 +9,7 @@ resumed ends, on the CPU and with as many threads, with the same bits as one tha
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -20,79 +19,20 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from dlseg.aside import only_one
 from dlseg.checks import check_integer
-from dlseg.training.checkpoint import LAST, load_checkpoint, save_checkpoint
+from dlseg.doors import check_same_classes
+from dlseg.training.checkpoint import LAST, CheckpointError
 from dlseg.training.distributed import distribute, is_main, processes, rank, sum_over_processes
 from dlseg.training.loader import TrainingPictures, training_batches
-from dlseg.training.losses import ScoreMaps, labelled_pixels, loss_sums
+from dlseg.training.losses import IGNORE, ScoreMaps, labelled_pixels, loss_sums, void_of
 from dlseg.training.optimiser import make_optimiser, prepare_batch_norm, set_learning_rate
 from dlseg.training.recipe import Recipe
+from dlseg.training.run import History, Run
 from dlseg.training.schedule import learning_rate
 
 DROPOUT = 2  # the stream of random numbers beside those of `loader`
 Watch = Callable[[int, float, float], None]
-
-
-@dataclass
-class History:
-    """What a training tells afterwards.
-
-    losses: of every iteration, before its step. metrics: what `validate` gave, by the iterations
-    done. For the iterations of this call (a resumed run has earlier ones): images computed by all
-    processes, seconds, seconds spent waiting for data, and the last learning rate.
-    """
-
-    losses: list[float] = field(default_factory=list)
-    metrics: dict[int, dict[str, float]] = field(default_factory=dict)
-    images: int = 0
-    seconds: float = 0.0
-    waiting: float = 0.0
-    learning_rate: float = 0.0
-
-    @property
-    def images_per_second(self) -> float:
-        """Images computed in a second; 0 where there was nothing left to do."""
-        return self.images / self.seconds if self.seconds else 0.0
-
-
-@dataclass
-class Run:
-    """A training at one moment: what a checkpoint keeps."""
-
-    model: nn.Module
-    recipe: Recipe
-    optimiser: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
-    description: dict | None
-    extra: dict
-    history: History = field(default_factory=History)
-
-    def save(self, path: Path) -> None:
-        """Write the checkpoint `path`, in the main process only."""
-        entries = {
-            "model": self.description,
-            "weights": self.model.state_dict(),
-            "recipe": asdict(self.recipe),
-            "iteration": len(self.history.losses),
-            "optimiser": self.optimiser.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "losses": self.history.losses,
-            "metrics": self.history.metrics,
-            "extra": self.extra,
-        }
-        if is_main():
-            save_checkpoint(path, entries)
-
-    def restore(self, path: Path) -> None:
-        """Go on from the checkpoint `path`. ValueError if it was trained by another recipe."""
-        entries = load_checkpoint(path)
-        saved = Recipe(**entries["recipe"])
-        if saved != self.recipe:
-            raise ValueError(f"{path} was trained by another recipe: {saved}; resume with that one")
-        self.model.load_state_dict(entries["weights"])
-        self.optimiser.load_state_dict(entries["optimiser"])
-        self.scaler.load_state_dict(entries["scaler"])
-        self.history = History(entries["losses"], entries["metrics"])
 
 
 def train(
@@ -115,25 +55,46 @@ def train(
 
     model: see `dlseg.models`; it is changed, and left on `device` in eval mode.
     folder: where the checkpoint last.pt goes, before the first step, every checkpoint_every
-    iterations and at the end; None: nowhere. resume: go on from it; without, it must not be there.
+    iterations and at the end; None: nowhere. It is this training's alone until the end.
+    resume: go on from it; without, it must not be there.
     description, extra: entries of the checkpoint, see `dlseg.training.checkpoint`. workers:
     processes that prepare pictures; they change nothing but the speed.
     Called in every process: watch, after each step, with (iteration, loss, learning rate);
     validate, at the end, and every validate_every iterations if given; its metrics are kept.
     Raises ValueError for what does not fit together, CheckpointError for what cannot be written or
-    read, FloatingPointError where the loss is no longer a number; the last checkpoint stays good.
+    read, BlockingIOError where another process trains in the folder, FloatingPointError where the
+    loss is no longer a number; the last checkpoint stays good.
     """
     _check_periods(checkpoint_every, validate_every)
-    run = _new_run(model, dataset, recipe, torch.device(device), description, extra)
-    path = _begin(run, folder, resume)
-    for iteration, rate in _steps(run, dataset, workers, path, watch):
-        if validate is not None and _due(iteration, recipe, validate_every):
-            run.history.metrics[iteration + 1] = validate()
-        if path is not None and _due(iteration, recipe, checkpoint_every):
-            _check_weights(model, iteration, rate, path)
-            run.save(path)
+    path = Path(folder) / LAST if folder is not None else None
+    with _alone(path, resume):
+        run = _new_run(model, dataset, recipe, torch.device(device), description, extra)
+        _begin(run, path, resume)
+        for iteration, rate in _steps(run, dataset, workers, path, watch):
+            if validate is not None and _due(iteration, recipe, validate_every):
+                metrics = {name: float(value) for name, value in validate().items()}
+                run.history.metrics[iteration + 1] = metrics
+            if path is not None and _due(iteration, recipe, checkpoint_every):
+                _check_weights(model, iteration, rate, path)
+                run.save(path)
     model.eval()
     return run.history
+
+
+@contextmanager
+def _alone(path: Path | None, resume: bool) -> Iterator[None]:
+    """Hold the checkpoint's folder, in the main process; nothing where there is none to resume."""
+    with ExitStack() as held:
+        if path is not None and is_main() and (path.exists() or not resume):
+            try:
+                held.enter_context(only_one(path.parent, "training"))
+            except BlockingIOError:
+                raise
+            except OSError as error:
+                raise CheckpointError(
+                    f"cannot write the checkpoint {path}: {error}. Choose another folder"
+                ) from error
+        yield
 
 
 def _new_run(
@@ -145,20 +106,15 @@ def _new_run(
     extra: dict | None,
 ) -> Run:
     """A run before its first step, on `device`. ValueError where the numbers of classes differ."""
-    if model.num_classes != dataset.num_classes:
-        raise ValueError(
-            f"the model has {model.num_classes} classes and the data set {dataset.num_classes}; "
-            f"build the model with num_classes={dataset.num_classes} (void, 255, is no class)"
-        )
+    check_same_classes(getattr(model, "num_classes", None), dataset.num_classes)
     half = device.type == "cuda" and recipe.mixed_precision
     scaler = torch.amp.GradScaler(device.type, enabled=half)
     model.to(device)
     return Run(model, recipe, make_optimiser(model, recipe), scaler, description, extra or {})
 
 
-def _begin(run: Run, folder: str | Path | None, resume: bool) -> Path | None:
-    """Restore the run, or write its first checkpoint; gives the checkpoint's path."""
-    path = Path(folder) / LAST if folder is not None else None
+def _begin(run: Run, path: Path | None, resume: bool) -> None:
+    """Restore the run, or write its first checkpoint."""
     if resume:
         if path is None:
             raise ValueError("resume needs a folder, that of the training to go on with")
@@ -169,7 +125,6 @@ def _begin(run: Run, folder: str | Path | None, resume: bool) -> Path | None:
                 f"{path} is there already: go on with it (resume), or choose another folder"
             )
         run.save(path)  # a folder that cannot be written is told now, not in an hour
-    return path
 
 
 def _check_periods(checkpoint_every: int, validate_every: int | None) -> None:
@@ -192,7 +147,8 @@ def _steps(
     start = len(history.losses)
     pictures = TrainingPictures(dataset, recipe, rank(), processes(), start)
     batches = training_batches(pictures, workers, device)
-    network = distribute(ScoreMaps(run.model, recipe.loss), device)
+    maps = ScoreMaps(run.model, recipe.loss, dataset.num_classes)
+    network, void = distribute(maps, device), void_of(dataset)
     began = time.perf_counter()
     for iteration in _progress(start, recipe.iterations, history):
         asked = time.perf_counter()
@@ -202,7 +158,8 @@ def _steps(
         set_learning_rate(run.optimiser, rate)
         prepare_batch_norm(run.model, recipe)
         _seed_dropout(recipe.seed, iteration)
-        loss = train_step(network, run.optimiser, run.scaler, images, labels, recipe.accumulate)
+        batch = images, labels, recipe.accumulate, void
+        loss = train_step(network, run.optimiser, run.scaler, *batch)
         _check_loss(loss, iteration, rate, path)
         history.losses.append(loss)
         history.images += recipe.batch_size
@@ -235,11 +192,12 @@ def train_step(
     images: Tensor,
     labels: Tensor,
     accumulate: int = 1,
+    ignore_index: int = IGNORE,
 ) -> float:
     """One step of the optimiser on one batch; gives its loss; no step if that is no number.
 
     network: `ScoreMaps`, alone or distributed. images: (B, 3, H, W), labels: (B, H, W), this
-    process's share; they are computed in `accumulate` parts.
+    process's share, in which `ignore_index` counts nothing; computed in `accumulate` parts.
     The loss is the mean over the labelled pixels of the whole batch, of all parts and processes.
     """
     network.zero_grad(set_to_none=True)
@@ -250,8 +208,9 @@ def train_step(
             with torch.autocast(images.device.type, enabled=scaler.is_enabled()):
                 maps = network(part)
             if counts is None:  # only now the sizes of the maps are known
-                counts = sum_over_processes(labelled_pixels(maps, labels)).clamp(min=1)
-            loss = (loss_sums(maps, target) / counts).sum()
+                labelled = labelled_pixels(maps, labels, ignore_index)
+                counts = sum_over_processes(labelled).clamp(min=1)
+            loss = (loss_sums(maps, target, ignore_index) / counts).sum()
             # The gradients of the processes are averaged; times their number, they are added.
             scaler.scale(loss * processes()).backward()
         total += loss.detach()

@@ -8,10 +8,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from dlseg.checks import check_integer
 from dlseg.data import MEAN, STD, to_tensors
+from dlseg.doors import check_same_classes
 from dlseg.inference import probabilities
 from dlseg.metrics import ConfusionMatrix
 from dlseg.training.distributed import is_main, processes, rank
+from dlseg.training.losses import void_of
 
 
 class Pictures(Dataset):
@@ -41,16 +44,22 @@ def evaluate(
     model: stays in the mode it was in, and is moved to `device`. batch_size: images of one size
     that are computed together. scales, flip: see `dlseg.inference.probabilities`.
     Under torchrun each process takes a share of the images, and all get the whole matrix.
+    Raises ValueError where the model has other classes than the data set, or its logits are no
+    numbers, for labels that are no class, and as `probabilities`.
     """
+    check_integer("batch_size", batch_size, 1)
+    check_integer("workers", workers, 0)
+    check_same_classes(getattr(model, "num_classes", None), dataset.num_classes)
     device = torch.device(device)
     model.to(device)
-    matrix = ConfusionMatrix(dataset.num_classes)
+    matrix = ConfusionMatrix(dataset.num_classes, void_of(dataset))
     pictures = Pictures(dataset, range(rank(), len(dataset), processes()))
     # disable=None: no bar unless standard error is a terminal
     hidden = None if is_main() else True
     with tqdm(total=len(pictures), desc="evaluating", leave=False, disable=hidden) as bar:
         for images, labels in same_size_batches(pictures, batch_size, workers):
             scores = probabilities(model, images.to(device), scales, flip)  # (B, C, H, W)
+            check_same_classes(scores.shape[1], dataset.num_classes)
             matrix.update(labels, scores.argmax(1).cpu())
             bar.update(len(images))
     return matrix.reduce()

@@ -22,7 +22,8 @@ from dlseg.data import (
     RandomFlip,
     RandomScale,
 )
-from dlseg.training.losses import IGNORE
+from dlseg.doors import check_labels
+from dlseg.training.losses import void_of
 from dlseg.training.recipe import Recipe
 
 ORDER, AUGMENTATION = 0, 1  # streams of random numbers that must not meet
@@ -43,9 +44,9 @@ def duplicate_rare(dataset: Dataset, classes: Collection[int], copies: int = 1) 
     return [*everything, *rare * copies]
 
 
-def augmentation(recipe: Recipe) -> Compose:
-    """The paired transform of `recipe`: scale, crop with padding (255), mirror, colour."""
-    steps = [RandomCrop(recipe.crop_size)]
+def augmentation(recipe: Recipe, void: int) -> Compose:
+    """The paired transform of `recipe`: scale, crop with padding (void), mirror, colour."""
+    steps = [RandomCrop(recipe.crop_size, ignore_index=void)]
     if recipe.scale != (1, 1):
         steps.insert(0, RandomScale(*recipe.scale))
     if recipe.flip:
@@ -70,7 +71,7 @@ class TrainingPictures(Dataset):
             raise ValueError("there is nothing to train on: the data set has no pictures")
         self.dataset, self.recipe = dataset, recipe
         self.rank, self.start, self.share = rank, start, recipe.share(processes)
-        self.transform = augmentation(recipe)
+        self.transform = augmentation(recipe, void_of(dataset))
         self.indices: Sequence[int] = range(len(dataset))
         if recipe.bootstrap_classes:
             classes, copies = recipe.bootstrap_classes, recipe.bootstrap_copies
@@ -102,13 +103,8 @@ class TrainingPictures(Dataset):
         return self.indices[self.order[place]]
 
     def _check(self, labels: np.ndarray, index: int) -> None:
-        highest = labels[labels != IGNORE].max(initial=0)
-        if highest >= self.dataset.num_classes:
-            raise ValueError(
-                f"picture {index} has the label {highest}, but the data set has "
-                f"{self.dataset.num_classes} classes, 0 to {self.dataset.num_classes - 1}; labels "
-                "are indices of classes, not colours or grey values, and 255 is void"
-            )
+        void = getattr(self.dataset, "ignore_index", 255)
+        check_labels(f"labels of picture {index}", labels, self.dataset.num_classes, void)
 
 
 def training_batches(

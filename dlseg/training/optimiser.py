@@ -4,7 +4,11 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from dlseg.schema import Unfit, record
 from dlseg.training.recipe import Recipe
+
+# What each optimiser remembers of a parameter: of its shape, but for the number "step".
+REMEMBERED = {"sgd": {"momentum_buffer"}, "adamw": {"step", "exp_avg", "exp_avg_sq"}}
 
 
 def make_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -27,6 +31,36 @@ def make_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         betas = (recipe.momentum, 0.999)
         return torch.optim.AdamW(learning, lr=rate, betas=betas, weight_decay=decay)
     return torch.optim.SGD(learning, lr=rate, momentum=recipe.momentum, weight_decay=decay)
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, saved: dict, recipe: Recipe) -> None:
+    """Give `optimiser`, made by `make_optimiser`, what another of the same recipe remembered.
+
+    saved: the other's state dict, its types checked. Of its groups only the order of parameters is
+    looked at; all else in them follows from the recipe.
+    Raises Unfit where it is that of other parameters.
+    """
+    own = optimiser.state_dict()["param_groups"]
+    orders = [[group["params"] for group in groups] for groups in (saved["param_groups"], own)]
+    if orders[0] != orders[1]:
+        raise Unfit("optimiser.param_groups are not those of this network and recipe")
+    parameters = [one for group in optimiser.param_groups for one in group["params"]]
+    for number, memory in saved["state"].items():
+        shape = parameters[number].shape if number < len(parameters) else None
+        _check_memory(f"optimiser.state.{number}", memory, shape, REMEMBERED[recipe.optimiser])
+    optimiser.load_state_dict({"state": saved["state"], "param_groups": own})
+
+
+def _check_memory(entry: str, memory: dict, shape: torch.Size | None, names: set[str]) -> None:
+    """Unfit unless these are the things remembered of a parameter of that shape."""
+    if shape is None:
+        raise Unfit(f"{entry} belongs to no parameter of this network")
+    record(dict.fromkeys(names, lambda _, value: value))(entry, memory)
+    for name, value in memory.items():
+        wanted = () if name == "step" else tuple(shape)
+        given = tuple(value.shape) if isinstance(value, torch.Tensor) else value
+        if given != wanted:
+            raise Unfit(f"{entry}.{name} must be a tensor of shape {wanted}, got {given}")
 
 
 def parameter_groups(model: nn.Module, freeze_batch_norm: bool) -> dict[str, list[nn.Parameter]]:

@@ -4,14 +4,64 @@ What a recipe does not hold decides nothing about the weights: the device, the n
 processes, how often a checkpoint is written.
 """
 
-import math
 from dataclasses import dataclass
 
-from dlseg.checks import check_integer
+import numpy as np
+
+from dlseg.schema import Unfit, choice, integer, listing, maybe, number, record, shown, switch
 
 OPTIMISERS = ("sgd", "adamw")
 SCHEDULES = ("poly", "step", "constant")
 LOSSES = ("upsampled", "shrunk")
+
+
+def _scale(entry: str, value: object) -> list[float]:
+    factors = listing(number(0), 2, 2)(entry, value)
+    if not 0 < factors[0] <= factors[1]:
+        words = "two factors above 0, the smaller first, such as (0.5, 2.0)"
+        raise Unfit(f"{entry} must be {words}, got {shown(factors[0])} and {shown(factors[1])}")
+    return factors
+
+
+def _plain(value: object) -> object:
+    """Python's numbers for those of NumPy, in lists too."""
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+
+
+# What each field may hold, in a checkpoint too.
+CHECKS = {
+    "iterations": integer(1, 10**9),
+    "batch_size": integer(1, 10**6),
+    "accumulate": integer(1, 10**6),
+    "learning_rate": number(0),
+    "schedule": choice(SCHEDULES),
+    "power": number(0),
+    "step_size": integer(1, 10**9),
+    "step_factor": number(0, 1),
+    "head_multiplier": number(0),
+    "head_bias_multiplier": maybe(number(0)),
+    "optimiser": choice(OPTIMISERS),
+    "momentum": number(0, 1),
+    "weight_decay": number(0),
+    "freeze_batch_norm": switch,
+    "batch_norm_decay": number(0, 1),
+    "loss": choice(LOSSES),
+    "crop_size": integer(1, 10**5),
+    "scale": _scale,
+    "flip": switch,
+    "colour": number(0, 1),
+    "bootstrap_classes": listing(integer(0, 255)),
+    "bootstrap_copies": integer(0, 10**6),
+    "mixed_precision": switch,
+    "seed": integer(0, 2**63 - 1),
+}
+LATER = {"optimiser"}  # fields that the first checkpoints lack
+RECIPE = record(
+    {name: check for name, check in CHECKS.items() if name not in LATER},
+    {name: CHECKS[name] for name in LATER},
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +95,7 @@ class Recipe:
 
     mixed_precision: on CUDA, float16 where that is safe; elsewhere always float32.
     seed: of the order, the augmentation and dropout; not of the first weights.
+    NumPy's numbers become plain ones.
     Raises ValueError for a value that makes no sense, with what would.
     """
 
@@ -74,43 +125,11 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("iterations", "batch_size", "accumulate", "step_size", "crop_size"):
-            check_integer(name, getattr(self, name), 1)
-        for name in ("seed", "bootstrap_copies"):
-            check_integer(name, getattr(self, name), 0)
-        for label in self.bootstrap_classes:
-            check_integer("label of bootstrap_classes", label, 0)
-        choices = {"optimiser": OPTIMISERS, "schedule": SCHEDULES, "loss": LOSSES}
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")
-        self._check_numbers()
+        for name, check in CHECKS.items():
+            object.__setattr__(self, name, check(name, _plain(getattr(self, name))))
         # Checkpoints give back lists; equal recipes must be equal.
         object.__setattr__(self, "scale", tuple(self.scale))
         object.__setattr__(self, "bootstrap_classes", tuple(self.bootstrap_classes))
-
-    def _check_numbers(self):
-        infinite = float("inf")
-        bounds = {
-            "learning_rate": (0, infinite),
-            "power": (0, infinite),
-            "step_factor": (0, 1),
-            "head_multiplier": (0, infinite),
-            "head_bias_multiplier": (0, infinite),
-            "momentum": (0, 1),
-            "weight_decay": (0, infinite),
-            "batch_norm_decay": (0, 1),
-            "colour": (0, 1),
-        }
-        for name, (low, high) in bounds.items():
-            value = getattr(self, name)
-            if value is not None and not (low <= value <= high and math.isfinite(value)):
-                raise ValueError(f"{name} must be a number from {low} to {high}, got {value!r}")
-        if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1] < infinite:
-            raise ValueError(
-                f"scale must be two factors, the smaller first, such as (0.5, 2.0), got "
-                f"{self.scale!r}"
-            )
 
     def share(self, processes: int) -> int:
         """Images that each of so many processes computes in one step.

@@ -11,6 +11,7 @@ from dlseg.backbones.resnet import multi_grid_plans
 from dlseg.inspect import receptive_field
 from tests.backbones.counting import parameters, without_weights
 from tests.peers import distance, load_torchvision, randomise
+from tests.sampling import sampled
 
 on_meta = partial(without_weights, ResNet)
 
@@ -145,7 +146,7 @@ GEOMETRIES = [
 ]
 
 
-@pytest.mark.parametrize(("depth", "style", "output_stride", "first_unit"), GEOMETRIES)
+@pytest.mark.parametrize(("depth", "style", "output_stride", "first_unit"), sampled(GEOMETRIES, 16))
 def test_field_is_that_of_the_stack(depth, style, output_stride, first_unit):
     model = on_meta(output_stride, depth=depth, style=style, first_unit=first_unit)
     place = PLACES[style]

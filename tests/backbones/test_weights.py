@@ -6,7 +6,6 @@ No test contacts another host: connections to anything but 127.0.0.1 fail the te
 import hashlib
 import io
 import os
-import pickle
 import socket
 import sys
 import threading
@@ -361,6 +360,43 @@ class Bomb:
 
 def test_nothing_but_tensors_is_unpickled(cached, tmp_path):
     cached(saved({"conv1.weight": Bomb()}))
-    with pytest.raises(pickle.UnpicklingError):
+    with pytest.raises(ValueError, match="holds more than tensors, numbers and texts") as caught:
         load_into(Tiny(), "tiny")
+    assert "weights_only" not in str(caught.value)
     assert not (tmp_path / "home" / "exploded").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"conv1.weight": torch.full((4, 3, 3, 3), float("nan"))}, "conv1.weight holds 108 of 108"),
+        (
+            {"conv1.weight": torch.zeros(4, 3, 3, 3).cfloat()},
+            "conv1.weight must be a tensor of real",
+        ),
+        ({"conv1.weight": [0.0]}, "conv1.weight must be a tensor, got a list of 1"),
+        ({5: torch.zeros(1)}, "a key of weights must be a text of one line, got 5"),
+        (
+            {"bn1.weight": torch.ones(4).long()},
+            r"bn1.weight is \(4,\) int64 in the file and \(4,\)",
+        ),
+    ],
+)
+def test_what_is_no_state_dict_is_named(cached, change, said):
+    cached(saved(TRAINED | change))
+    model = Tiny(1000)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(ValueError, match=said):
+        load_into(model, "tiny")
+    assert_has(model, before)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"text", GOOD[:-50], saved([torch.zeros(1)])],
+    ids=["empty", "text", "cut", "a list"],
+)
+def test_what_is_no_file_of_weights(cached, content):
+    cached(content)
+    with pytest.raises(ValueError, match="delete it and try again"):
+        load_published("tiny")

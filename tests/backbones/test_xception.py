@@ -1,5 +1,6 @@
 """Modified aligned Xception against timm, its published numbers, and itself at stride 32."""
 
+import itertools
 from functools import partial
 
 import pytest
@@ -12,6 +13,7 @@ from dlseg.backbones.xception import Xception, XceptionBlock
 from dlseg.inspect import receptive_field
 from tests.backbones.counting import multiply_adds, parameters, without_weights
 from tests.peers import load_timm, randomise
+from tests.sampling import sampled
 
 on_meta = partial(without_weights, Xception)
 
@@ -193,8 +195,10 @@ def test_field_is_the_same_at_every_output_stride():
         assert report.aligned
 
 
-@pytest.mark.parametrize("size", [(513, 513), (512, 769), (1, 1), (2, 31)])
-@pytest.mark.parametrize("depth", DEPTHS)
+SIZES = [(513, 513), (512, 769), (1, 1), (2, 31)]
+
+
+@pytest.mark.parametrize(("depth", "size"), sampled(itertools.product(DEPTHS, SIZES), 5))
 def test_sizes(size, depth):
     for output_stride in OUTPUT_STRIDES:
         model = on_meta(output_stride, depth=depth)

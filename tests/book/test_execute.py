@@ -5,6 +5,7 @@ import io
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -12,9 +13,11 @@ import nbformat
 import pytest
 from PIL import Image
 
-from dlseg.book.execute import normalise, run_chapter, run_tests
+from dlseg.book.execute import normalise, patience, run_chapter, run_tests
 from dlseg.book.guard import TRAINED
 from dlseg.book.manifest import read_book
+from dlseg.checks import CommandError
+from tests.processes import started, stop, told, wait_until
 
 CELLS = {
     "picture": "from dlseg.book import svg\n"
@@ -30,13 +33,14 @@ CELLS = {
 FILES = ["01-one.01.svg", "01-one.02.json.xz"]
 
 
-def write_book(folder, *sources: str):
-    """A book of one chapter; its root is a folder of its own."""
+def write_book(folder, *sources: str, seconds: int = 60):
+    """A book of one chapter with a budget of `seconds`; its root is a folder of its own."""
     (folder / "chapters").mkdir()
     for file, name in (("tests/nbval.cfg", "nbval.cfg"), ("chapters/conftest.py",) * 2):
         (folder / name).write_bytes((read_book().root / file).read_bytes())
     settings = '[book]\ntitle = "T"\nsrc = "chapters"\n[preprocessor.nbval]\n'
-    (folder / "book.toml").write_text(settings + 'sanitize = "nbval.cfg"\nworkers = 1\n')
+    settings += 'sanitize = "nbval.cfg"\nworkers = 1\n[preprocessor.nbval.chapters.01-one]\n'
+    (folder / "book.toml").write_text(f"{settings}seconds = {seconds}\n")
     (folder / "chapters/SUMMARY.md").write_text("- [One](01-one.ipynb)\n")
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "chapters/01-one.ipynb")
@@ -65,13 +69,13 @@ def contents(book) -> dict:
     return {path: path.read_bytes() for path in paths}
 
 
-def pytest_nbval(book, *words: str) -> subprocess.CompletedProcess:
+def pytest_nbval(book, **variables: str) -> subprocess.CompletedProcess:
     """Plain nbval, as a reader's CI would call it."""
     environment = {name: value for name, value in os.environ.items() if "DLSEG" not in name}
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "--nbval", "chapters", "-p", "no:cacheprovider", *words],
+        [sys.executable, "-m", "pytest", "--nbval", "chapters", "-p", "no:cacheprovider"],
         cwd=book.root,
-        env=environment,
+        env={**environment, **variables},
         capture_output=True,
         text=True,
     )
@@ -171,6 +175,60 @@ def test_a_failing_chapter_is_left_as_it_was(tmp_path):
     with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
         run_chapter(book.find("01"))
     assert contents(book) == before
+
+
+SLEEPS = "import time\ntime.sleep(60)", "print(1)"
+SLOW = (
+    "01-one, cell 0: stopped after 1 s, 0.5 times the chapter's budget of 2 s. "
+    "On a slow machine: dlseg {} 01 --patience 1, or DLSEG_PATIENCE=1"
+)
+
+
+def test_a_cell_under_test_that_takes_too_long_is_one_line(tmp_path):
+    run = pytest_nbval(write_book(tmp_path, *SLEEPS, seconds=2), DLSEG_PATIENCE="0.5")
+    lines = run.stdout.splitlines()
+    assert SLOW.format("test") in lines and "1 failed, 1 skipped" in lines[-1]
+    assert len(lines) < 15 and "Traceback" not in run.stdout, run.stdout
+
+
+def test_a_cell_that_takes_too_long_ends_a_run_by_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("DLSEG_PATIENCE", "0.5")
+    book = write_book(tmp_path, *SLEEPS, seconds=2)
+    before = contents(book)
+    with pytest.raises(CommandError) as caught:
+        run_chapter(book.find("01"))
+    assert str(caught.value) == SLOW.format("run")
+    assert contents(book) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_says_how_to_go_on(tmp_path, number):
+    book = write_book(tmp_path, "import time\nopen('started', 'w')\ntime.sleep(60)")
+    before = contents(book)
+    with started(tmp_path, "run") as process:
+        wait_until((tmp_path / "chapters/started").exists, process)
+        assert stop(process, number) == 128 + number
+    assert told(tmp_path) == "dlseg: stopped; 01-one is unchanged; go on with: dlseg run 01\n"
+    assert contents(book) == before
+
+
+def test_a_chapter_over_its_budget_is_told_and_passes(tmp_path):
+    run = pytest_nbval(write_book(tmp_path, "import time\ntime.sleep(1)", seconds=1))
+    assert run.returncode == 0, run.stdout
+    assert re.search("^Over their budget, which is no failure: 01-one .* of 1 s$", run.stdout, re.M)
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "nan", "inf", "much"])
+def test_patience_that_is_none(book, given, monkeypatch):
+    monkeypatch.setenv("DLSEG_PATIENCE", given)
+    with pytest.raises(CommandError, match=f"number above 0 such as 10; got '{given}'"):
+        patience()
+
+
+def test_patience_that_is_none_is_told_by_plain_pytest_in_a_line(book):
+    run = pytest_nbval(book, DLSEG_PATIENCE="much")
+    assert run.stderr.startswith("ERROR: patience is how many times"), run.stderr
+    assert len(run.stderr.splitlines()) < 3
 
 
 def test_widget_state_and_times_are_dropped():

@@ -43,11 +43,31 @@ def test_settings_of_a_chapter(make_book):
 @pytest.mark.parametrize(
     ("toml", "message"),
     [
-        (GOOD + 'license = "MIT"\n', r"refuses \['license'\] in \[book\]"),
-        (GOOD + "[chapters]\nx = 1\n", r"refuses the table \['chapters'\]"),
-        (GOOD + "[build]\nbuilddir = 1\n", r"refuses \['builddir'\] in \[build\]"),
-        ("[book]\nsrc = 'chapters'\n", "needs a title"),
-        ("[book\n", "book.toml: Expected"),
+        (GOOD + 'license = "MIT"\n', "book.license is unknown; there may be authors, desc"),
+        (GOOD + "[chapters]\nx = 1\n", "chapters is unknown; there may be book, .*mdBook refuses"),
+        (GOOD + "[build]\nbuilddir = 1\n", "build.builddir is unknown"),
+        ("[book]\nsrc = 'chapters'\n", "book.toml: book lacks title"),
+        ("x = 1\n", "book.toml: the content lacks book"),
+        ("book = 1\n", "book must be a table of names and values, got 1"),
+        (GOOD + "authors = 5\n", "book.authors must be a list, got 5"),
+        (GOOD + "authors = [1979-05-27]\n", r"book.authors\[0\] must be a text .*type date"),
+        ("[book]\ntitle = 1e3\n", "book.title must be a text of one line, got 1000.0"),
+        ("[book]\ntitle = 'T'\nsrc = '../elsewhere'\n", "book.toml: ../elsewhere leads out of"),
+        ("[book]\ntitle = 'T'\nsrc = '/tmp'\n", "book.toml: /tmp leads out of"),
+        (
+            GOOD + "[preprocessor.nbval]\nworkers = true\n",
+            "nbval.workers must be an integer .* True",
+        ),
+        (GOOD + "[preprocessor.nbval]\nmegabytes = nan\n", "nbval.megabytes must be a finite"),
+        (GOOD + "[output]\nsphinx = []\n", "output.sphinx must be a table"),
+        (GOOD + "[preprocessor.nbval.chapters.01-one]\nseconds = '7'\n", "01-one.seconds must be"),
+        (
+            GOOD + "[preprocessor.nbval.chapters.01-one]\nneeds = 'x'\n",
+            "01-one.needs must be a list",
+        ),
+        ("[book\n", "book.toml is no TOML: Expected"),
+        ("x = " + "9" * 5000, "book.toml is no TOML: Exceeds the limit"),
+        ("x = " + "[" * 20_000, "book.toml is no TOML: "),
         (GOOD + "[preprocessor.nbval.chapters.09-x]\nseconds = 1\n", r"settings for \['09-x'\]"),
     ],
 )
@@ -60,6 +80,12 @@ def test_what_mdbook_refuses_is_refused(make_book, toml, message):
     ("summary", "message"),
     [
         ("- [One](1-one.ipynb)\n", "1-one.ipynb does not exist"),
+        ("- [One](01-one.ipynb)\n- [Again](01-one.ipynb)\n", "01-one is there twice"),
+        ("- [One](/etc/passwd)\n", "/etc/passwd leads out of .*chapters; keep the book"),
+        ("- [One](../chapters/../book.toml)\n", "book.toml leads out of"),
+        (f"- [One]({'a' * 5000})\n", "aaa does not exist"),
+        ("- [One](a\0b)\n", "a\0b does not exist"),
+        ("- [One]()\n" + "x" * 5000, r"line 2: expected .* got 'xxx"),
         ("- One\n", r"line 1: expected `- \[Title\]\(file\)`, got '- One'"),
         (None, "SUMMARY.md is missing"),
     ],
@@ -67,6 +93,18 @@ def test_what_mdbook_refuses_is_refused(make_book, toml, message):
 def test_a_summary_that_cannot_be_read(make_book, summary, message):
     with pytest.raises(ManifestError, match=message):
         read_book(make_book(summary=summary))
+
+
+@pytest.mark.parametrize("name", ["book.toml", "chapters/SUMMARY.md"])
+def test_files_that_are_not_utf_8_or_no_files(make_book, name):
+    file = make_book() / name
+    file.write_bytes(b"# caf\xe9\n")
+    with pytest.raises(ManifestError, match=f"{name} is not UTF-8: .*; save it as UTF-8"):
+        read_book(file.parents[name.count("/")])
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(ManifestError, match=f"{name} cannot be read"):
+        read_book(file.parents[name.count("/")])
 
 
 def test_find_by_number_name_or_path(make_book):

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from zipfile import ZipFile
@@ -18,10 +19,12 @@ from dlseg.book.site import (
     heading_anchor,
     index_page,
     page_links,
+    publish,
     stage_notebook,
     write_archive,
 )
 from dlseg.book.style import new_figure
+from tests.processes import started, stop, told, wait_until
 
 ROOT = read_book().root
 SUMMARY = "# Summary\n\n[Hello](00-hello.ipynb)\n\n# Part one\n\n- [One](01-one.ipynb)\n- [Two]()\n"
@@ -88,13 +91,17 @@ def test_anchor_is_the_heading_with_hyphens_for_blanks():
     assert heading_anchor("Exercise 2.1") == "Exercise-2.1"
 
 
-def test_built_page_has_both_links_and_its_notebook_beside_it(make_book, tmp_path):
+def test_built_pages_have_links_and_notebooks_beside_them(make_book, tmp_path):
     pytest.importorskip("myst_nb")
     book = make_book(
         output='edit-url-template = "https://example.org/edit/{path}"\ndownload-notebooks = true\n'
     )
-    assert build(book) == 0
     html = tmp_path / "build/site/html"
+    stale = old_page(html)
+    assert build(book) == 0
+    assert not stale.exists()
+    target = re.search(r'href="00-hello.html#([^"]+)"', (html / "01-one.html").read_text())[1]
+    assert f'id="{target}"' in (html / "00-hello.html").read_text(encoding="utf-8")
     page = (html / "01-one.html").read_text(encoding="utf-8")
     assert 'href="https://example.org/edit/chapters/01-one.ipynb"' in page
     assert re.search(r'<a href="01-one.ipynb" download', page)
@@ -105,12 +112,10 @@ def test_built_page_has_both_links_and_its_notebook_beside_it(make_book, tmp_pat
     assert "example.org" not in index, "the index page is made, not written: nothing to edit"
 
 
-def test_links_between_chapters_lead_to_the_heading(make_book, tmp_path):
+def test_no_link_is_offered_that_was_not_asked_for(make_book, tmp_path):
     pytest.importorskip("myst_nb")
     assert build(make_book(), str(tmp_path / "pages")) == 0
     page = (tmp_path / "pages/01-one.html").read_text(encoding="utf-8")
-    target = re.search(r'href="00-hello.html#([^"]+)"', page)[1]
-    assert f'id="{target}"' in (tmp_path / "pages/00-hello.html").read_text(encoding="utf-8")
     assert "Propose a change" not in page and "Download this notebook" not in page
 
 
@@ -155,20 +160,59 @@ def test_a_missing_or_other_file_stops_the_staging(committed, tmp_path, spoil):
         stage_notebook(committed, tmp_path / "out")
 
 
-@pytest.mark.parametrize("broken", ["[gone](00-hello.ipynb#Nowhere)", "[gone](02-two.ipynb)"])
-def test_a_broken_link_fails_the_build(make_book, broken, capfd):
+def test_broken_links_fail_the_build_and_the_old_site_stays(make_book, tmp_path, capfd):
     pytest.importorskip("myst_nb")
-    assert build(make_book(one=f"# 01. One\n\n{broken}")) != 0
-    assert "WARNING" in capfd.readouterr().err
+    old = old_page(tmp_path / "build/site/html")
+    broken = "[gone](00-hello.ipynb#Nowhere)", "[gone](02-two.ipynb)"
+    assert build(make_book(one="# 01. One\n\n" + "\n\n".join(broken))) != 0
+    warnings = capfd.readouterr().err
+    assert warnings.count("WARNING") >= 2 and "Nowhere" in warnings and "02-two" in warnings
+    assert [path.read_text() for path in old.parent.iterdir()] == ["old"]
 
 
-def test_pages_of_a_chapter_that_is_gone_are_not_kept(make_book, tmp_path):
+def old_page(folder):
+    """A page of a chapter that is gone."""
+    folder.mkdir(parents=True)
+    (folder / "09-gone.html").write_text("old")
+    return folder / "09-gone.html"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_build_that_is_killed_leaves_the_old_site(make_book, tmp_path, number):
     pytest.importorskip("myst_nb")
-    stale = tmp_path / "build/site/html/09-gone.html"
-    stale.parent.mkdir(parents=True)
-    stale.write_text("old")
-    assert build(make_book()) == 0
-    assert not stale.exists()
+    old = old_page(tmp_path / "build/site/html")
+    make_book()
+    # Where it is killed: Sphinx has read its settings, and would begin.
+    settings = "import pathlib, time\npathlib.Path('started').touch()\ntime.sleep(60)\n"
+    (tmp_path / "site/conf.py").write_text(settings)
+    begun = [tmp_path / "site/started", tmp_path / "started"]
+    with started(tmp_path, "site") as process:
+        wait_until(lambda: any(path.exists() for path in begun), process)
+        if number == signal.SIGTERM:
+            assert stop(process, number) == 143
+            assert told(tmp_path) == "dlseg: stopped\n"
+        else:
+            process.kill()
+            process.wait()
+    assert [path.read_text() for path in old.parent.iterdir()] == ["old"]
+
+
+def test_the_new_pages_take_the_place_of_all_the_old_ones(tmp_path):
+    old, pages = old_page(tmp_path / "site"), tmp_path / "pages"
+    (pages / "_static").mkdir(parents=True)
+    (pages / "_static/book.css").write_text("new")
+    publish(pages, old.parent, whole=True)
+    assert [path.name for path in old.parent.iterdir()] == ["_static"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pages", "site"]
+
+
+def test_a_folder_of_the_users_keeps_what_is_his(tmp_path):
+    mine, pages = old_page(tmp_path / "mine"), tmp_path / "pages"
+    (pages / "_static").mkdir(parents=True)
+    (pages / "_static/book.css").write_text("new")
+    publish(pages, mine.parent, whole=False)
+    assert mine.read_text() == "old"
+    assert (mine.parent / "_static/book.css").read_text() == "new"
 
 
 @pytest.mark.parametrize("name", ["01-what-is-semantic-segmentation", "10-deeplab-v3"])

@@ -44,8 +44,13 @@ def test_guards_go_and_the_rest_stays():
         ("if a < 1:\n    raise ValueError('a')", True),
         ("if a < 1:\n    raise ValueError('a')\nelse:\n    b = 1", False),
         ("y = check_image(x)", False),
+        ("x = check_integer('x', x, 1)", True),
+        ("y = check_integer('x', x, 1)", False),
         ("for a in b:\n    c.append(a)", False),
         ("layer.check(x)", False),
+        ("rate = check_integer('rate', rate, 1)", True),
+        ("rate, stride = check_window(rate, stride)", True),
+        ("wide = check_integer('rate', rate, 1)", False),
     ],
 )
 def test_what_a_guard_is(code, guard):

@@ -5,7 +5,8 @@ from statistics import median
 import pytest
 
 from dlseg.book.manifest import read_book
-from tests.browser.driving import LIVE, PRINTED, STILL, TIME_KEY, changes, drag, press
+from tests.browser.driving import LIVE, PRINTED, STILL, TIME_KEY, changes, drag, is_local, press
+from tests.processes import reading, token_of
 
 pytestmark = pytest.mark.browser
 
@@ -92,6 +93,20 @@ def test_run_all_has_no_failed_cell_and_every_live_slider_moves(tab, lab, chapte
             times += time_keys(cell, slider)
     with capsys.disabled():
         print(f"\n{chapter.name}: key to picture {median(times):.0f} ms, {len(times)} presses")
+
+
+def test_the_book_s_lab_asks_nobody_whether_to_fetch_news(chromium, tmp_path):
+    """The real command; its server and its settings are the test's own."""
+    with reading(tmp_path) as (_, url):
+        context = chromium.new_context(viewport={"width": 1280, "height": 1000})
+        page, outside = context.new_page(), []
+        page.on("request", lambda one: is_local(one.url, url) or outside.append(one.url))
+        page.goto(f"{url}/lab/tree/chapters/00-contents.ipynb?token={token_of(tmp_path)}")
+        page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=90_000)
+        page.wait_for_timeout(4000)  # Lab asks once it has settled
+        assert page.get_by_text("news").count() == 0
+        assert outside == []
+        context.close()
 
 
 def time_keys(cell, slider) -> list[float]:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.chapters.tools import BOOK, ROOT, prose
+from tests.chapters.tools import BOOK, NAMES, ROOT, notebook, prose
 
 PAGES = [chapter.path for chapter in BOOK.chapters if chapter.path and not chapter.is_notebook]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -54,3 +54,47 @@ def test_every_term_has_a_chinese_word_and_none_comes_twice():
     assert len({row[0] for row in terms}) == len(terms)
     latin = {"CRF as RNN"}  # known by its English name
     assert all(re.search(r"[\u4e00-\u9fff]", row[1]) or row[0] in latin for row in terms)
+
+
+def plain(text: str) -> str:
+    """Words in small letters with single blanks between them, without marks."""
+    return " ".join(re.sub(r"[\W_]+", " ", text.lower()).split())
+
+
+def forms(term: str) -> list[str]:
+    """The words of a row, one between each two commas, without what is in brackets."""
+    return [plain(part) for part in re.sub(r"\(.*?\)", "", term).split(",")]
+
+
+LISTED = [row for row in rows(ROOT / "chapters/A-appendix.md") if len(row) == 4]
+TEXT = " ".join(plain(prose(name)) for name in NAMES)
+
+
+@pytest.mark.parametrize("term", [term for row in LISTED for term in forms(row[0])])
+def test_every_term_is_named_in_a_chapter(term):
+    stem = term.removesuffix("ting")  # overfit, overfitting
+    assert f" {stem}" in TEXT, f"write {term!r} once where a chapter explains it"
+
+
+def test_a_term_that_no_chapter_names_would_be_noticed():
+    assert forms("void, ignore label (of VOC)") == ["void", "ignore label"]
+    assert plain("**Fully connected**\nCRF-as-RNN") == "fully connected crf as rnn"
+    assert " golden calf" not in TEXT
+
+
+# What the book calls the units of a map, it does not call places, answers, positions or vectors.
+OTHER_NAMES = re.compile(
+    r"(?:\d x \d+|times \d+\$|\bof the|\bcoarse|\bold|\bshare of)"
+    r" (?:places|answers|positions|vectors)\b"
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_unit_of_a_map_has_one_name(name):
+    pages = [" ".join(cell.source.split()) for cell in notebook(name).cells]
+    assert [found for page in pages for found in OTHER_NAMES.findall(page)] == []
+
+
+def test_another_name_of_a_unit_would_be_noticed():
+    assert len(OTHER_NAMES.findall("3 x 3 places, $4 \\times 4$ answers; the old answers")) == 3
+    assert not OTHER_NAMES.search("the answers of the network, in the old place")

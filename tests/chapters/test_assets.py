@@ -8,6 +8,7 @@ import bibtexparser
 import pytest
 
 from dlseg.book.manifest import find_root
+from tests.sampling import sampled
 
 ROOT = find_root()
 SPACE = "{http://www.w3.org/2000/svg}"
@@ -54,10 +55,14 @@ def test_every_reference_says_who_what_where_when_and_leads_there():
         assert f"## {entry['ID']}\n" in page
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["experiments/run.py --list", "experiments/tune.py --help", "experiments/first_networks.py -h"],
+EXPERIMENTS = (
+    "experiments/run.py --list",
+    "experiments/tune.py --help",
+    "experiments/first_networks.py -h",
 )
+
+
+@pytest.mark.parametrize("command", sampled(EXPERIMENTS, 1))
 def test_an_experiment_starts_from_anywhere(command, tmp_path):
     script, option = command.split()
     done = subprocess.run(

@@ -186,6 +186,13 @@ def test_links_resolve(name):
             assert anchor in anchors(page), f"{name}: {target}"
 
 
+@each_chapter
+def test_files_that_are_named_exist(name):
+    named = re.findall(r"`((?:assets|benchmarks|dlseg|support|tests)/[\w./-]*)`", prose(name))
+    for path in named:
+        assert (ROOT / path).exists() or (ROOT / "chapters" / path).exists(), f"{name}: {path}"
+
+
 def anchors(page) -> set[str]:
     """The ids of a page's headings: blanks become hyphens, as JupyterLab makes them."""
     text = prose(page.stem) if page.suffix == ".ipynb" else page.read_text(encoding="utf-8")

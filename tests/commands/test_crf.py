@@ -133,14 +133,16 @@ def test_labels_keep_their_numbers_and_unsure_pixels_get_one(files, scene):
         (("photo.png", "photo.png"), "the mask is no image of class indices (Pillow's mode RGB)"),
         (("photo.png", "wide.png"), "has 32 x 41 pixels (height x width), the image 32 x 40"),
         (("photo.png", "empty.png"), "if that label is a class, give --ignore none"),
-        (("p.npy", "index.png"), "is neither JPEG nor PNG"),
+        (("p.npy", "index.png"), "is a NumPy file; save the array with write_image"),
         (("photo.png", "wide.npy"), "must be (C, 32, 40) or (32, 40, C) for this image"),
         (("photo.png", "flat.npy"), "got (32, 40); upsample bilinearly"),
-        (("photo.png", "whole.npy"), "must hold one array of floats"),
+        (("photo.png", "whole.npy"), "it holds int64, not floats of"),
         (("photo.png", "logits.npy"), "logits need a softmax first"),
         (("photo.png", "one.npy"), "must have 2 to 256 classes, got 1"),
-        (("photo.png", "objects.npy"), "is no array that can be read"),
-        (("photo.png", "text.npy"), "is no array that can be read"),
+        (("photo.png", "objects.npy"), "it holds object, not floats"),
+        (("photo.png", "text.npy"), "it is no .npy file; write it with numpy.save"),
+        (("photo.png", "nan.npy"), "1 of 2560 values are NaN or infinite"),
+        (("photo.png", "none.npy"), "none.npy: there is no such file"),
         (("photo.png", "p.npy", "--confidence", "0.9"), "--confidence is for label masks"),
         (("photo.png", "p.npy", "--ignore", "0"), "--ignore is for label masks"),
         (("photo.png", "index.png", "--ignore", "300"), "--ignore must be 0 to 255 or none"),
@@ -160,6 +162,9 @@ def test_mistakes_are_told_in_one_line(files, capsys, arguments, message):
     np.save(files / "one.npy", np.ones((1, *SIZE)))
     np.save(files / "objects.npy", np.array([{}], dtype=object))
     (files / "text.npy").write_text("no array")
+    array = np.full((2, *SIZE), 0.5)
+    array[1, 2, 3] = np.nan
+    np.save(files / "nan.npy", array)
     assert crf(files, *arguments, "--out", "out") == 2
     printed = capsys.readouterr().err
     assert message in printed

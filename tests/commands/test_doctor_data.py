@@ -1,7 +1,10 @@
 """`dlseg doctor --data DIR`: the report and the exit codes."""
 
+import os
 import subprocess
 import sys
+
+from PIL import Image
 
 from dlseg.commands.main import main
 from tests.chapters.tools import ROOT
@@ -31,7 +34,23 @@ def test_all_faults_are_listed(tmp_path, capsys):
     assert out.count("FAULT   ") == 5 and out.endswith(f"FAULTS  5 in {folder}\n")
     assert f"FAULT   {folder}/ImageSets/Segmentation/val.txt: there is no such list\n" in out
     for image in images:
-        assert f"FAULT   {image}: there is no such file\n        fix: unpack the data again" in out
+        assert f"FAULT   {image}: there is no such file\n        fix: put it there" in out
+
+
+def test_a_name_that_cannot_be_printed(tmp_path, capsys):
+    folder = write_voc(tmp_path)
+    names = [os.fsdecode(b"a\xff"), "b"]
+    text = "\n".join(names).encode("utf-8", "surrogateescape")
+    (folder / "ImageSets" / "Segmentation" / "val.txt").write_bytes(text)
+    assert main(["doctor", "--data", str(folder)]) == 1
+    assert "the list is no text in UTF-8" in capsys.readouterr().out
+    (folder / "JPEGImages" / "b.jpg").write_bytes(b"")
+    Image.new("L", (2, 2)).save(folder / "SegmentationClass" / "b.png")
+    (folder / "ImageSets" / "Segmentation" / "val.txt").write_text("b\n")
+    away = folder.with_name(os.fsdecode(b"v\xff\n"))
+    folder.rename(away)
+    assert main(["doctor", "--data", str(away)]) == 1
+    assert "v\\udcff\\n/JPEGImages/b.jpg: is empty" in capsys.readouterr().out
 
 
 def test_no_data_here(tmp_path):

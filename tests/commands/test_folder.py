@@ -1,6 +1,10 @@
 """`dlseg predict` on many pictures and on large ones: order, faults, interruption, tiles."""
 
+import errno
 import os
+import subprocess
+import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ from dlseg.checks import CommandError
 from dlseg.commands import predict as predict_command
 from dlseg.commands.folder import KINDS, find_pictures, read_all, unfinished
 from dlseg.commands.main import main
+from dlseg.data import files
 
 
 def noise(height=40, width=56, seed=0):
@@ -57,10 +62,10 @@ def test_a_picture_that_the_network_refuses_does_not_either(
 ):
     real = predict_command._labels
 
-    def labels(model, name, image, arguments):
+    def labels(model, name, *options):
         if name == "b":
             raise CommandError("not enough memory for b")
-        return real(model, name, image, arguments)
+        return real(model, name, *options)
 
     monkeypatch.setattr(predict_command, "_labels", labels)
     assert predict(checkpoint, tmp_path / "out", folder) == 2
@@ -70,16 +75,18 @@ def test_a_picture_that_the_network_refuses_does_not_either(
 
 def interrupt(monkeypatch, at):
     """Ctrl-C while file number `at` is written, counted from 1."""
-    real, calls = Image.Image.save, []
+    real, calls = files.new_file, []
 
-    def save(self, path, **options):
+    @contextmanager
+    def new_file(path):
         calls.append(path)
-        if len(calls) == at:
-            path.write_bytes(b"half")
-            raise KeyboardInterrupt
-        return real(self, path, **options)
+        with real(path) as file:
+            if len(calls) == at:
+                file.write(b"half")
+                raise KeyboardInterrupt
+            yield file
 
-    monkeypatch.setattr(Image.Image, "save", save)
+    monkeypatch.setattr(files, "new_file", new_file)
     return calls
 
 
@@ -142,7 +149,7 @@ def test_a_clip_gives_its_frames_in_order(checkpoint, tmp_path, suffix):
     pictures = find_pictures([tmp_path / f"walk.{suffix}"], tmp_path / "out")
     assert [picture.name for picture in pictures] == [f"walk-0000{number}" for number in range(4)]
     for chosen in (pictures, pictures[1::2]):  # all, and what is left to resume
-        shown = [(name, round(image.mean())) for name, image in read_all(chosen, [])]
+        shown = [(name, round(np.array(image).mean())) for name, image in read_all(chosen, [], 1e6)]
         assert [name for name, _ in shown] == [picture.name for picture in chosen]
         wanted = [greys[picture.frame] for picture in chosen]
         assert np.abs(np.array([grey for _, grey in shown]) - wanted).max() <= 3  # WebP is lossy
@@ -154,12 +161,173 @@ def test_faults_of_clips(checkpoint, tmp_path, capsys):
     (tmp_path / "broken.gif").write_bytes(b"GIF89a, or not")
     (tmp_path / "film.mp4").write_bytes(b"")
     for name, message in (
-        ("broken.gif", "is neither GIF nor WebP, or damaged"),
+        ("broken.gif", "broken.gif: is "),
         ("none.gif", "there is no such file"),
-        ("film.mp4", "ffmpeg -i film.mp4 frames/%06d.png"),
+        ("film.mp4", "film.mp4 is a video: predict the folder frames, from: mkdir -p frames"),
     ):
         assert predict(checkpoint, tmp_path / "out", tmp_path / name) == 2
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the line is for a POSIX shell")
+def test_the_line_for_a_video_makes_frames(checkpoint, tmp_path, capsys, monkeypatch):
+    """Carried out with a stand-in for ffmpeg that wants what ffmpeg wants: a film, and a folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bin").mkdir()
+    Image.fromarray(noise()).save(tmp_path / "one.png")
+    (tmp_path / "bin/ffmpeg").write_text(
+        '#!/bin/sh\ntest -f "$2" && cp one.png frames/000001.png\n'
+    )
+    (tmp_path / "bin/ffmpeg").chmod(0o755)
+    (tmp_path / "my film's.mp4").write_bytes(b"")
+    assert predict(checkpoint, "out", "my film's.mp4") == 2
+    line = capsys.readouterr().err.strip().partition("from: ")[2]
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    subprocess.run(line, shell=True, check=True, env=os.environ | {"PATH": path})
+    assert predict(checkpoint, "out", "frames") == 0
+    assert complete(tmp_path / "out") == {"000001"}
+
+
+# Names and kinds of files
+
+
+ODD = ["a\nb.png", "frame.001.png", "frame.002.png", "ü ö.png", "n" * 250 + ".png", "-x.png"]
+
+
+def test_odd_names_end_nothing(checkpoint, tmp_path, capsys):
+    """Line ends, dots, long names; bytes that are no UTF-8 where the file system has them."""
+    (tmp_path / "in").mkdir()
+    odd = [*ODD, os.fsdecode(b"\xff\xfe.png")]
+    for name in odd:
+        try:
+            Image.fromarray(noise()).save(tmp_path / "in" / name)
+        except OSError:  # a file system that refuses it
+            odd.remove(name)
+    assert predict(checkpoint, tmp_path / "out", tmp_path / "in") == 0
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    assert len(lines) == len(odd) and not printed.err
+    assert any("/a\\nb: " in line for line in lines)
+    found = complete(tmp_path / "out")
+    assert len(found) == len(odd)
+    assert {"a\nb", "frame.001", "frame.002", "ü ö", "-x"} <= found
+    assert predict(checkpoint, tmp_path / "out", tmp_path / "in", "--resume") == 0
+    assert f"{len(odd)} of {len(odd)} are done already" in capsys.readouterr().out
+
+
+def test_odd_names_on_a_terminal_of_ascii(checkpoint, tmp_path):
+    (tmp_path / "in").mkdir()
+    names = ["ü.png", "b.png"]
+    for name in names:
+        Image.fromarray(noise()).save(tmp_path / "in" / name)
+    words = ("predict", "in", "--checkpoint", checkpoint, "--out", "out", "--device", "cpu")
+    done = subprocess.run(
+        [sys.executable, "-m", "dlseg", *map(str, words)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "out/\\xfc: " in done.stdout and complete(tmp_path / "out") == {"ü", "b"}
+
+
+def test_a_name_that_the_file_system_refuses_ends_nothing(
+    checkpoint, folder, tmp_path, monkeypatch, capsys
+):
+    (folder / "c.png").unlink()
+    real = files.new_file
+
+    def new_file(path):
+        if path.name.startswith("b-"):
+            raise OSError(errno.EILSEQ, "Illegal byte sequence")
+        return real(path)
+
+    monkeypatch.setattr(files, "new_file", new_file)
+    assert predict(checkpoint, tmp_path / "out", folder) == 2
+    message = "1 of 3 could not be done: b: Illegal byte sequence; give its file another name"
+    assert message in capsys.readouterr().err
+    assert complete(tmp_path / "out") == {"a", "d"}
+    (folder / "b.png").rename(folder / "e.png")  # the remedy
+    assert predict(checkpoint, tmp_path / "out", folder, "--resume") == 0
+
+
+def test_names_that_differ_in_their_ends_are_told_apart(checkpoint, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "a.jpg", "b.png"):
+        Image.fromarray(noise()).save(tmp_path / "in" / name)
+    assert predict(checkpoint, tmp_path / "out", tmp_path / "in", tmp_path / "in" / "b.png") == 0
+    assert complete(tmp_path / "out") == {"a.png", "a.jpg", "b"}
+
+
+def test_one_name_in_two_folders_is_refused_and_the_remedy_helps(checkpoint, tmp_path, capsys):
+    for name in ("x", "y"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(noise()).save(tmp_path / name / "a.png")
+    assert predict(checkpoint, tmp_path / "out", tmp_path / "x", tmp_path / "y") == 2
+    message = capsys.readouterr().err
+    assert "x/a.png and " in message and "predict them apart, with an --out for each" in message
+    for name in ("x", "y"):
+        assert predict(checkpoint, tmp_path / f"out-{name}", tmp_path / name) == 0
+
+
+def test_a_folder_tells_what_it_leaves_out(checkpoint, folder, tmp_path, capsys):
+    (folder / "c.png").unlink()
+    (folder / "more").mkdir()
+    for name in ("x.txt", "y.txt", ".a.png", "README", "z.heic", "v.mp4"):
+        (folder / name).write_text("")
+    Image.fromarray(noise()).save(folder / "e.tif")
+    Image.fromarray(noise()).save(folder / "more" / "f.bmp")
+    assert predict(checkpoint, tmp_path / "out", folder) == 0
+    assert complete(tmp_path / "out") == {"a", "b", "d", "e"}
+    assert capsys.readouterr().err == (
+        f"{folder}: left out 1 .heic, 1 .mp4, 2 .txt, 1 file without an end, 1 folder, "
+        "1 hidden file; name a folder to have its pictures; save other pictures as PNG; "
+        "name a video to be told how to take its frames\n"
+    )
+    assert predict(checkpoint, tmp_path / "out", folder / "more") == 0
+    assert complete(tmp_path / "out") == {"a", "b", "d", "e", "f"}
+
+
+def test_a_folder_of_other_things_says_what_it_has(checkpoint, tmp_path, capsys):
+    (tmp_path / "in" / "more").mkdir(parents=True)
+    assert predict(checkpoint, tmp_path / "out", tmp_path / "in") == 2
+    message = capsys.readouterr().err
+    assert "file (but 1 folder; name a folder to have its pictures)" in message
+
+
+def test_a_broken_clip_or_link_does_not_end_a_folder(checkpoint, folder, tmp_path, capsys):
+    (folder / "c.png").unlink()
+    (folder / "x.gif").write_bytes(b"GIF89a, or not")
+    (folder / "y.png").symlink_to("nowhere")
+    assert predict(checkpoint, tmp_path / "out", folder) == 2
+    assert complete(tmp_path / "out") == {"a", "b", "d"}
+    message = capsys.readouterr().err
+    assert "2 of 5 could not be done" in message and message.count("\n") == 1
+    assert "y.png: there is no such file" in message
+
+
+def test_a_file_is_read_by_what_it_is(checkpoint, tmp_path):
+    """A GIF of three frames, and pages of a TIFF, whatever the file is called."""
+    frames = [Image.fromarray(noise(seed=seed)) for seed in range(3)]
+    for name, kind in (("a.png", "GIF"), ("b.dat", "TIFF")):
+        frames[0].save(tmp_path / name, format=kind, save_all=True, append_images=frames[1:])
+    assert predict(checkpoint, tmp_path / "out", tmp_path / "a.png", tmp_path / "b.dat") == 0
+    assert complete(tmp_path / "out") == {f"{x}-0000{n}" for x in "ab" for n in range(3)}
+
+
+def test_a_turned_photograph_gives_upright_files(checkpoint, tmp_path):
+    image = Image.fromarray(noise(40, 56))
+    exif = image.getexif()
+    exif[274] = 6
+    image.save(tmp_path / "a.png", exif=exif)
+    assert predict(checkpoint, tmp_path / "out", tmp_path / "a.png") == 0
+    Image.fromarray(np.rot90(noise(40, 56), -1).copy()).save(tmp_path / "b.png")
+    assert predict(checkpoint, tmp_path / "out", tmp_path / "b.png") == 0
+    for kind in KINDS:
+        turned, upright = (np.array(opened(tmp_path / "out" / f"{x}-{kind}.png")) for x in "ab")
+        assert np.array_equal(turned, upright)
 
 
 class LargestMap(TorchDispatchMode):

@@ -6,8 +6,7 @@ import torch
 from PIL import Image
 
 from dlseg.commands.main import main
-from dlseg.data.files import write_image
-from dlseg.data.scenes import CLASSES, PALETTE
+from dlseg.data.scenes import PALETTE
 from dlseg.data.transforms import MEAN, STD
 from dlseg.inference import legend, overlay, shares
 from dlseg.models import build_model
@@ -79,18 +78,52 @@ def test_files_hold_the_labels(checkpoint, photos, tmp_path):
 def test_options_reach_the_network(checkpoint, photos, tmp_path, monkeypatch):
     calls = []
 
-    def tiled(model, x, *options):
-        calls.append((tuple(x.shape), *options))
-        return torch.ones(1, len(CLASSES), *x.shape[2:])
+    def label_image(model, image, *options):
+        calls.append((image.shape, *options))
+        return np.zeros(image.shape[:2], np.uint8)
 
-    monkeypatch.setattr("dlseg.inference.tiled_probabilities", tiled)
-    options = (photos / "a.png", "--checkpoint", checkpoint, "--out", tmp_path, "--tile", 32)
-    assert predict(*options) == 0
-    assert predict(*options, "--overlap", 6, "--scales", 0.5, 1, "--flip") == 0
+    monkeypatch.setattr("dlseg.inference.label_image", label_image)
+    options = (photos / "a.png", "--checkpoint", checkpoint, "--out", tmp_path)
+    for more in (
+        ("--tile", 32),
+        ("--tile", 32, "--overlap", 6, "--scales", 0.5, 1, "--flip"),
+        (),
+        ("--tile", 0),
+    ):
+        assert predict(*options, *more) == 0
     assert calls == [
-        ((1, 3, 40, 56), 32, 8, [1.0], False),
-        ((1, 3, 40, 56), 32, 6, [0.5, 1.0], True),
+        ((40, 56, 3), 32, None, [1.0], False),
+        ((40, 56, 3), 32, 6, [0.5, 1.0], True),
+        ((40, 56, 3), None, None, [1.0], False),
+        ((40, 56, 3), None, None, [1.0], False),
     ]
+
+
+def test_a_large_image_is_taken_in_tiles_unless_told_otherwise(
+    checkpoint, photos, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("dlseg.commands.predict.WHOLE", 40 * 56)
+    monkeypatch.setattr("dlseg.commands.predict.TILE", 24)
+    options = (photos / "a.png", "--checkpoint", checkpoint, "--out", tmp_path)
+    told = "(in tiles of 24 pixels; --tile 0 takes it whole)"
+    for more, tiled in (
+        ((), False),
+        (("--scales", 1, 1.25), True),
+        (("--scales", 1, 1.25, "--tile", 0), False),
+        (("--scales", 0.5), False),
+        (("--scales", 1.25, "--tile", 20), False),
+    ):
+        assert predict(*options, *more) == 0
+        assert (told in capsys.readouterr().out) == tiled
+
+
+def test_limit_of_pixels(checkpoint, tmp_path, capsys):
+    Image.new("1", (1100, 1000)).save(tmp_path / "a.png")
+    options = (tmp_path / "a.png", "--checkpoint", checkpoint, "--out", tmp_path / "out")
+    message = refused(capsys, *options, "--max-pixels", 1)
+    assert "a.png: has 2 megapixels, the limit is 1; --max-pixels 2 of dlseg predict" in message
+    assert predict(*options, "--max-pixels", 2) == 0  # the remedy
+    assert "--max-pixels must be above 0, got -1" in refused(capsys, *options, "--max-pixels", -1)
 
 
 def test_another_output_stride_than_in_training(checkpoint, photos, tmp_path, capsys):
@@ -155,9 +188,10 @@ def test_faults_of_the_images(checkpoint, photos, tmp_path, capsys):
     cut.write_bytes((photos / "a.png").read_bytes()[:400])
     assert "cut.png" in refused(capsys, cut, *end)
     (tmp_path / "empty").mkdir()
-    none = "holds no .jpg, .jpeg, .png, .gif, .webp file"
+    none = "holds no .jpg, .jpeg, .png, .tif, .tiff, .bmp, .gif, .webp file"
     assert none in refused(capsys, tmp_path / "empty", *end)
-    twin = tmp_path / "a.jpg"
+    twin = tmp_path / "a.png"
+    twin.write_bytes((photos / "a.png").read_bytes())
     assert "have one name" in refused(capsys, photos, twin, *end)
     assert "is the folder of" in refused(
         capsys, photos, "--checkpoint", checkpoint, "--out", photos
@@ -170,7 +204,8 @@ def test_faults_of_the_images(checkpoint, photos, tmp_path, capsys):
         (("--scales", "0"), "scales must be positive"),
         (("--overlap", "4"), "give --tile too"),
         (("--tile", "8", "--overlap", "8"), "overlap must be smaller than the tile"),
-        (("--tile", "0"), "tile must be an integer >= 1, got 0"),
+        (("--tile", "-1"), "tile must be an integer >= 1, got -1"),
+        (("--tile", "0", "--overlap", "4"), "give --tile too"),
     ],
 )
 def test_faults_of_the_options(options, message, photos, capsys):
@@ -183,28 +218,44 @@ def test_folder_that_is_a_file(checkpoint, photos, tmp_path, capsys):
     assert "cannot write to" in refused(capsys, *options)
 
 
-def test_too_little_memory_names_the_remedy(checkpoint, photos, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("side", "options", "remedy"),
+    [
+        (600, (), "--tile 513, or less"),
+        (600, ("--tile", 550), "--tile 513, or less"),
+        (600, ("--tile", 513, "--flip"), "a single one of --scales, without --flip"),
+        (600, ("--tile", 513), "--tile 256, or close other programs"),
+        (500, (), "--tile 250, or close other programs"),
+    ],
+)
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_too_little_memory_names_the_remedy(
+    checkpoint, tmp_path, monkeypatch, capsys, error, side, options, remedy
+):
     def full(*_):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise error
 
-    monkeypatch.setattr("dlseg.inference.probabilities", full)
-    options = (photos / "a.png", "--checkpoint", checkpoint, "--out", tmp_path)
-    assert "not enough memory for a: try --tile" in refused(capsys, *options)
+    Image.new("L", (side, side)).save(tmp_path / "a.png")
+    monkeypatch.setattr("dlseg.inference.label_image", full)
+    to = (tmp_path / "a.png", "--checkpoint", checkpoint, "--out", tmp_path / "out")
+    assert f"not enough memory for a: try {remedy}\n" in refused(capsys, *to, *options)
 
 
-def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
-    image = np.zeros((2, 2, 3), np.uint8)
-    write_image(tmp_path / "x.png", image)
+def test_other_errors_are_no_lack_of_memory(checkpoint, photos, tmp_path, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("sizes do not match")
 
-    def half(self, path, **_):
-        path.write_bytes(b"half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr(Image.Image, "save", half)
-    with pytest.raises(OSError, match="disk full"):
-        write_image(tmp_path / "x.png", image + 1)
-    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
-    assert not np.array(opened(tmp_path / "x.png")).any()
+    monkeypatch.setattr("dlseg.inference.label_image", broken)
+    with pytest.raises(RuntimeError, match="sizes do not match"):
+        predict(photos / "a.png", "--checkpoint", checkpoint, "--out", tmp_path)
 
 
 def test_shares_and_legend():

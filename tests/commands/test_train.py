@@ -172,7 +172,7 @@ def test_recipes_are_those_of_data_that_are_there():
         (["train", "--data", "voc:nowhere"], "nowhere"),
         (["train", "--model", "unet"], "no network is called 'unet'; there are fcn-{resnet18"),
         (["train", "--output-stride", "12"], "output_stride must be"),
-        (["train", "--batch-size", "0"], "batch_size must be an integer >= 1, got 0"),
+        (["train", "--batch-size", "0"], "batch_size must be an integer from 1"),
         (["train", "--accumulate", "3"], "does not fall into equal parts"),
         (
             ["train", "--network", "deeplabv2-vgg16", "--output-stride", "16"],
@@ -188,7 +188,7 @@ def test_recipes_are_those_of_data_that_are_there():
         (["train", "--out", "file"], "cannot write the checkpoint"),
         (["train", *SMALL, "--learning-rate", "1e30"], "the loss is "),
         (["evaluate"], "there is no run in the folder runs"),
-        (["evaluate", "file"], "file is damaged or no checkpoint"),
+        (["evaluate", "file"], "file is no good checkpoint: it is damaged, or"),
     ],
 )
 def test_a_mistake_is_one_line(capsys, arguments, message):

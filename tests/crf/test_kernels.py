@@ -66,8 +66,12 @@ def test_weights_of_three_forms(weight, shape):
 @pytest.mark.parametrize(
     ("image", "kernel", "message"),
     [
-        (torch.zeros(3, 4, 4), appearance(), r"got \(3, 4, 4\); a single image needs"),
-        (torch.zeros(1, 3, 0, 4), smoothness(), r"got \(1, 3, 0, 4\)"),
+        (
+            torch.zeros(3, 4, 4),
+            appearance(),
+            r"\(3, 4, 4\); a single image needs",
+        ),
+        (torch.zeros(1, 3, 0, 4), smoothness(), r"got torch.float32 \(1, 3, 0, 4\)"),
         (torch.full((1, 3, 2, 2), math.nan), smoothness(), "12 values that are NaN"),
         (torch.rand(1, 3, 4, 4), appearance(), "multiply it by 255"),
         (torch.randn(1, 3, 4, 4), appearance(), "colours must lie in 0..255"),
@@ -103,7 +107,7 @@ def test_the_penalty_is_that_of_the_matrix_up_to_what_all_labels_pay():
 
 
 def test_a_weight_for_other_classes():
-    with pytest.raises(ValueError, match="weight has 3 classes, the unary has 4"):
+    with pytest.raises(ValueError, match="weight has 3 x 3 classes, the unary has 4"):
         kernels.check_classes(torch.ones(3, 3), 4)
 
 

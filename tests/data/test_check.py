@@ -12,7 +12,7 @@ from PIL import Image
 
 from dlseg.data import check, cityscapes, voc
 from dlseg.data.check import check_folder
-from dlseg.data.files import DataError
+from dlseg.data.faults import DataError
 from dlseg.data.palette import voc_palette
 from tests.data.folders import (
     STREETS,
@@ -150,7 +150,7 @@ def test_all_faults_of_cityscapes_at_once(streets):
         ),
         "gtFine/train/aachen/aachen_000001_000019_gtFine_labelIds.png": "the mask has no image",
         "leftImg8bit/train/bochum/bochum_000000_000313_leftImg8bit.png": (
-            "is neither JPEG nor PNG, or damaged"
+            "is neither JPEG, PNG, TIFF, GIF, WebP nor BMP"
         ),
         "leftImg8bit/val": "there are no images of Cityscapes here",
     }

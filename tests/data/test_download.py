@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import math
+import os
 import socket
 import tarfile
 import threading
@@ -18,6 +20,10 @@ from dlseg.data.voc import VOC
 from dlseg.fetch import Checksum
 from tests.data.folders import write_cityscapes, write_voc
 from tests.peers import load_torchvision
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(tarfile, "data_filter"), reason="Python before 3.11.4 unpacks no tar safely"
+)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -230,6 +236,96 @@ def test_unsafe_archives_leave_nothing(tmp_path, content):
     with pytest.raises(ValueError, match=r"archive is not unpacked: its member '.*'.* get another"):
         extract(tmp_path / "in" / "archive", "top", tmp_path / "in" / "out")
     assert everything(tmp_path) == ["in", "in/archive", "in/out"]
+
+
+def changed(name: str = "top/a", **fields) -> bytes:
+    """A tar with one member of one byte, and other fields in its header."""
+    member = entry(name, 1)
+    for field, value in fields.items():
+        setattr(member, field, value)
+    return tar(member)
+
+
+def odd_zip(place: int, value: int, local: int | None = None) -> bytes:
+    """A zip with another byte in its directory, and in the header of its member."""
+    content = bytearray(zipped("top/a"))
+    content[content.index(b"PK\1\2") + place] = value
+    if local is not None:
+        content[content.index(b"PK\3\4") + local] = value
+    return bytes(content)
+
+
+def bomb() -> bytes:
+    """A zip a thousand times smaller than what is in it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("top/a", bytes(2_000_000))
+    return buffer.getvalue()
+
+
+def long_header() -> bytes:
+    """A tar whose first header announces a name of 10 GB."""
+    header = entry("name", 10**10, tarfile.GNUTYPE_LONGNAME)
+    return header.tobuf(tarfile.GNU_FORMAT) + bytes(10_240)
+
+
+WASTE = {
+    "large tar": (tar(entry("top/a", 2_000_000)), r"holds more than 0.001 GB or 1000000 files"),
+    "large tar, beside": (tar(entry("top/a"), entry("b", 2_000_000)), "more than 0.001 GB"),
+    "large tgz": (tar(entry("top/a", 2_000_000), mode="w:gz"), "or give a limit"),
+    "bomb": (bomb(), "more than 0.001 GB"),
+    "many": (tar(*(entry(f"top/{n}") for n in range(11))), "or 10 files; if that is right"),
+    "long header": (long_header(), "a header of 10000000000 bytes belongs to no data set"),
+    "deep": (changed("top/" + "a/" * 3000 + "b"), "lies more than 100 folders deep"),
+    "twice": (tar(entry("top/a"), entry("top/./a")), "'top/a' is there twice"),
+    "twice, zip": (zipped("top/a", "top//a"), "'top/a' is there twice"),
+    "in a file": (tar(entry("top/a"), entry("top/a/b")), "'top/a/b' lies in a file"),
+    "folder, then file": (zipped("top/a/b", "top/a"), "'top/a' is there twice"),
+    "encrypted": (odd_zip(8, 1, 6), "its member 'top/a' is encrypted"),
+    "method 99": (odd_zip(10, 99, 8), "needs another program to unpack it: That compression"),
+    "version 25.5": (odd_zip(6, 255), "needs another program to unpack it: zip file version 25.5"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize(("content", "words"), WASTE.values(), ids=WASTE)
+def test_archives_that_cost_too_much_or_cannot_be_read(tmp_path, monkeypatch, content, words):
+    if "10 files" in words:
+        monkeypatch.setattr("dlseg.data.download.MEMBERS", 10)
+    (tmp_path / "archive").write_bytes(content)
+    with pytest.raises(ValueError, match=words):
+        extract(tmp_path / "archive", "top", tmp_path / "out", limit=1_000_000)
+    assert everything(tmp_path) == ["archive", "out"]
+
+
+def test_the_limit_grows_with_the_archive_and_can_be_lifted(tmp_path, monkeypatch):
+    (tmp_path / "a.zip").write_bytes(bomb())
+    monkeypatch.setattr("dlseg.data.download.LEAST_LIMIT", 1000)
+    with pytest.raises(ValueError, match="or give a limit"):
+        extract(tmp_path / "a.zip", "top", tmp_path)
+    assert extract(tmp_path / "a.zip", "top", tmp_path, limit=math.inf) == tmp_path / "top"
+    assert (tmp_path / "top" / "a").stat().st_size == 2_000_000
+    (tmp_path / "b.tar").write_bytes(tar(entry("top/a", 2_000_000)))
+    extract(tmp_path / "b.tar", "top", tmp_path / "b")  # not much smaller than what is in it
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_a_tar_sets_no_dangerous_permissions(tmp_path):
+    """Python's filter "data" takes set-user-id and the others' right to write away."""
+    (tmp_path / "a.tar").write_bytes(changed(mode=0o4777))
+    file = extract(tmp_path / "a.tar", "top", tmp_path) / "a"
+    assert file.stat().st_mode & 0o7777 == 0o755
+
+
+def test_a_time_that_no_file_can_have(tmp_path):
+    (tmp_path / "a.tar").write_bytes(changed(mtime=1e300))
+    assert (extract(tmp_path / "a.tar", "top", tmp_path) / "a").read_bytes() == b"\0"
+
+
+def test_a_file_in_the_place_of_the_folder(tmp_path):
+    (tmp_path / "a.tar").write_bytes(tar(entry("top")))
+    with pytest.raises(ValueError, match="holds no folder top"):
+        extract(tmp_path / "a.tar", "top", tmp_path)
 
 
 SOUND = {"tar": tar(entry("top/a", 30000)), "tgz": tar(entry("top/a", 30000), mode="w:gz")}

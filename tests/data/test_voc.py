@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from dlseg.data.files import DataError
+from dlseg.data.faults import DataError
 from dlseg.data.palette import voc_palette
 from dlseg.data.voc import VOC
-from tests.data.folders import VOC_LISTS, random_labels, write_aug, write_voc
+from tests.data.folders import VOC_LISTS, random_image, random_labels, write_aug, write_voc
 from tests.peers import load_torchvision
 
 
@@ -93,7 +93,7 @@ def test_missing_list(folder, split, message):
         (b"", "the list is empty; write one name a line"),
         (b"\n \n", "the list is empty"),
         (b"a\nb\na\n", "1 names are there twice, the first a; keep one"),
-        (b"\xff\xfe\x00", "the list is no text"),
+        (b"\xff\xfe\x00", "the list is no text in UTF-8; save it as UTF-8, one name a line"),
     ],
 )
 def test_faulty_list(folder, content, message):
@@ -102,12 +102,84 @@ def test_faulty_list(folder, content, message):
         VOC(folder, "val")
 
 
+def own_data(root, names, image="jpg", mask="png"):
+    """Folders as VOC has them, of somebody's own pictures, without lists."""
+    folder = root / "own"
+    for part in ("JPEGImages", "SegmentationClass"):
+        (folder / part).mkdir(parents=True)
+    for seed, name in enumerate(names):
+        Image.fromarray(random_image(seed)).save(folder / "JPEGImages" / f"{name}.{image}")
+        Image.fromarray(random_labels(seed, 20)).save(
+            folder / "SegmentationClass" / f"{name}.{mask}"
+        )
+    return folder
+
+
+def write_list(folder, text, split="train"):
+    path = folder / "ImageSets" / "Segmentation" / f"{split}.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_names_with_dots_and_spaces(tmp_path):
+    names = ["frame.0001", "frame.0002", "my photo", "0020.bm", "a"]
+    folder = own_data(tmp_path, names)
+    for text in ("\n".join(names), "\n".join(f"{name}.jpg" for name in names)):
+        write_list(folder, text)
+        dataset = VOC(folder)
+        assert dataset.names == names
+        for seed, (_, label) in enumerate(dataset):
+            assert np.array_equal(label, random_labels(seed, 20))
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"), [("png", "png"), ("JPG", "PNG"), ("jpeg", "tif"), ("tif", "bmp")]
+)
+def test_images_and_masks_of_other_formats(tmp_path, image, mask):
+    folder = own_data(tmp_path, ["a", "b.c"], image, mask)
+    write_list(folder, "a\nb.c\n")
+    for seed, (picture, label) in enumerate(VOC(folder)):
+        assert picture.shape == (6, 9, 3)
+        assert np.array_equal(label, random_labels(seed, 20))
+
+
+def test_jpg_is_taken_first(tmp_path):
+    folder = own_data(tmp_path, ["a"])
+    Image.fromarray(random_image(1)).save(folder / "JPEGImages" / "a.png")
+    write_list(folder, "a")
+    assert VOC(folder).pairs[0].image.name == "a.jpg"
+
+
+def test_a_folder_without_lists_says_to_write_one(tmp_path):
+    folder = own_data(tmp_path, ["a", "b"])
+    with pytest.raises(DataError, match=r"train.txt: .*; write one, the name of an image without"):
+        VOC(folder)
+    write_list(folder, "a\nb\n")
+    assert len(VOC(folder)) == 2
+    with pytest.raises(DataError, match=r"write one, .* a line, or choose one of: train$"):
+        VOC(folder, "val")
+    with pytest.raises(DataError, match=r"it is no part of VOC, see dlseg.data.voc; lists there"):
+        VOC(folder, "trainaug")
+
+
+def test_masks_where_labelme_puts_them(tmp_path):
+    folder = own_data(tmp_path, ["a"])
+    (folder / "SegmentationClass").rename(folder / "SegmentationClassPNG")
+    (folder / "SegmentationClass").mkdir()
+    np.save(folder / "SegmentationClass" / "a.npy", random_labels(0, 20))
+    write_list(folder, "a")
+    assert np.array_equal(VOC(folder)[0][1], random_labels(0, 20))
+
+
 def test_list_that_cannot_be_read(folder):
     path = folder / "ImageSets" / "Segmentation" / "val.txt"
     path.unlink()
     path.mkdir()
-    with pytest.raises(DataError, match=r"val.txt: cannot be read: Is a directory; make it a file"):
+    with pytest.raises(DataError, match=r"val.txt: cannot be read: Is a directory; write it anew"):
         VOC(folder, "val")
+    path.rmdir()
+    path.write_text("2007_000033")
+    assert len(VOC(folder, "val")) == 1
 
 
 def test_no_voc_here(tmp_path):
@@ -143,6 +215,6 @@ def test_fault_in_a_worker_keeps_its_words(folder):
     dataset = VOC(folder, "val")
     dataset.pairs[0].label.unlink()
     samples = iter(DataLoader(dataset, batch_size=None, num_workers=1))
-    with pytest.raises(DataError, match="there is no such file; unpack the data again"):
+    with pytest.raises(DataError, match="there is no such file; put it there"):
         next(samples)
     assert next(samples, None) is None  # at the end, the worker stops at once

@@ -68,5 +68,5 @@ def test_the_caller_keeps_modes_and_gradients_between_frames():
 def test_bad_window_and_bad_image():
     with pytest.raises(ValueError, match="window must be an integer >= 1, got 0"):
         next(frames(MODEL, pictures(1), window=0))
-    with pytest.raises(ValueError, match="expected an image, uint8"):
+    with pytest.raises(ValueError, match="image must be uint8"):
         next(frames(MODEL, [np.zeros((8, 8, 3))]))

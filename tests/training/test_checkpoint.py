@@ -7,10 +7,17 @@ import pickle
 import pytest
 import torch
 
-from dlseg.training import CheckpointError, checkpoint, load_checkpoint, save_checkpoint
-from dlseg.training.checkpoint import ENTRIES
+from dlseg import aside
+from dlseg.training import (
+    CheckpointError,
+    Recipe,
+    checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
+from tests.training.toys import blank
 
-FULL = dict.fromkeys(sorted(ENTRIES)) | {"weights": {"w": torch.arange(10_000.0)}}
+FULL = blank(weights={"w": torch.arange(10_000.0)})
 
 
 def names(folder) -> list[str]:
@@ -23,7 +30,10 @@ def test_what_is_saved_comes_back(tmp_path):
     entries = load_checkpoint(path)
     assert entries.pop("version") == checkpoint.VERSION
     assert torch.equal(entries.pop("weights")["w"], FULL["weights"]["w"])
-    assert entries == {name: None for name in ENTRIES - {"weights"}}
+    again = Recipe(**entries.pop("recipe"))
+    assert again == Recipe() and entries == {
+        name: value for name, value in FULL.items() if name not in ("weights", "recipe")
+    }
     assert names(path.parent) == ["last.pt"]
 
 
@@ -44,19 +54,23 @@ def test_a_full_disk_leaves_the_last_good_one(tmp_path, monkeypatch, fault):
     if fault == "save":
         monkeypatch.setattr(checkpoint.torch, "save", half_written)
     else:
-        monkeypatch.setattr(checkpoint.os, "fsync", disk_full)
+        monkeypatch.setattr(aside.os, "fsync", disk_full)
     words = f"cannot write .*No space left on device; the last good one is still {path}"
     with pytest.raises(CheckpointError, match=words):
-        save_checkpoint(path, FULL | {"iteration": 7})
+        save_checkpoint(path, FULL | {"iteration": 1, "losses": [0.5]})
     assert path.read_bytes() == good and names(tmp_path) == ["last.pt"]
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_without_help(tmp_path, monkeypatch):
+def test_a_full_disk_without_help(tmp_path):
     """The system's own error, through PyTorch's writer."""
-    (tmp_path / "last.pt.part").symlink_to("/dev/full")
-    with pytest.raises(CheckpointError, match="cannot write the checkpoint"):
-        save_checkpoint(tmp_path / "last.pt", FULL)
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(CheckpointError, match="cannot write the checkpoint"):
+            save_checkpoint(tmp_path / "last.pt", FULL)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert names(tmp_path) == []
 
 
@@ -80,17 +94,11 @@ def test_a_read_only_folder_for_root_too(tmp_path, monkeypatch):
     def denied(*_):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(checkpoint.Path, "open", denied)
+    monkeypatch.setattr(aside.Path, "open", denied)
     with pytest.raises(CheckpointError, match="Permission denied; the last good one"):
         save_checkpoint(tmp_path / "last.pt", FULL)
     monkeypatch.undo()
     assert (tmp_path / "last.pt").read_bytes() == good
-
-
-def test_the_rest_of_a_killed_writer_does_no_harm(tmp_path):
-    (tmp_path / "last.pt.part").write_bytes(b"x" * 1_000_000)
-    save_checkpoint(tmp_path / "last.pt", FULL)
-    assert names(tmp_path) == ["last.pt"] and load_checkpoint(tmp_path / "last.pt")
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped bit", "text", "empty"])
@@ -102,7 +110,7 @@ def test_a_damaged_checkpoint_is_told(tmp_path, damage):
     data[place] ^= 1  # in the weights: without a checksum, another number
     damaged = {"cut": data[:-100], "flipped bit": data, "text": b"hello", "empty": b""}
     path.write_bytes(damaged[damage])
-    with pytest.raises(CheckpointError, match=f"{path} is damaged or no checkpoint; take an older"):
+    with pytest.raises(CheckpointError, match=f"{path} is no good .*damaged.*; take an older"):
         load_checkpoint(path)
 
 
@@ -116,10 +124,11 @@ class Evil:
 def test_no_code_runs_from_a_checkpoint(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save(FULL | {"version": 1, "extra": Evil()}, "last.pt")
-    with pytest.raises(CheckpointError, match="damaged or no checkpoint"):
+    with pytest.raises(CheckpointError, match="holds more than tensors, numbers") as caught:
         load_checkpoint("last.pt")
+    assert "weights_only" not in str(caught.value)
     (tmp_path / "raw.pt").write_bytes(pickle.dumps(Evil()))
-    with pytest.raises(CheckpointError, match="damaged or no checkpoint"):
+    with pytest.raises(CheckpointError, match="no file that PyTorch wrote"):
         load_checkpoint("raw.pt")
     assert not (tmp_path / "evil").exists()
 

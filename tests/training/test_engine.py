@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -67,12 +68,78 @@ def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_run(tmp_path, optim
         assert torch.equal(value, whole["weights"][name]), name
 
 
+def start_waiting(folder: Path, *torchrun: str) -> subprocess.Popen:
+    """A training that stays in its first step."""
+    command = [sys.executable, *torchrun, "-m", "tests.training.trainer", "wait", str(folder)]
+    environment = ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    child = subprocess.Popen(command, cwd=ROOT, env=environment, **options)
+    assert child.stdout.readline() == "in\n"
+    return child
+
+
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+
+
+@pytest.mark.parametrize("torchrun", [[], TORCHRUN], ids=["alone", "torchrun"])
+def test_a_folder_has_one_training(tmp_path, torchrun):
+    """The second is refused, a killed one is in nobody's way, nor are its workers."""
+    words = f"another process is training in {tmp_path}: wait for its end, or choose another"
+    with start_waiting(tmp_path, *torchrun) as child:
+        try:
+            for resume in (True, False):
+                with pytest.raises(BlockingIOError, match=words):
+                    train(Net("group"), Blocks(), tiny(), folder=tmp_path, resume=resume)
+        finally:
+            child.terminate() if torchrun else child.kill()
+    history = train(Net("group"), Blocks(), tiny(), folder=tmp_path, resume=True)
+    assert len(history.losses) == 10
+
+
+def test_a_folder_to_resume_that_is_none_is_not_made(tmp_path):
+    with pytest.raises(CheckpointError, match="there is no checkpoint"):
+        train(Net(), Blocks(), tiny(), folder=tmp_path / "none", resume=True)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_resumed_run_keeps_what_was_measured_before(tmp_path):
+    """Losses and metrics of before the break, those of after it behind them."""
+
+    def stop(iteration, loss, rate):
+        if iteration == 6:
+            raise KeyboardInterrupt
+
+    values = iter(range(100))
+    options = {"folder": tmp_path, "checkpoint_every": 3, "validate_every": 3}
+    options["validate"] = lambda: {"score": next(values)}
+    with pytest.raises(KeyboardInterrupt):
+        train(Net(), Blocks(), tiny(), watch=stop, **options)
+    before = load_checkpoint(tmp_path / "last.pt")
+    assert before["metrics"] == {3: {"score": 0.0}, 6: {"score": 1.0}}
+    history = train(Net(), Blocks(), tiny(), resume=True, **options)
+    assert history.losses[:6] == before["losses"] and len(history.losses) == 10
+    assert history.metrics == before["metrics"] | {9: {"score": 2.0}, 10: {"score": 3.0}}
+    assert load_checkpoint(tmp_path / "last.pt")["metrics"] == history.metrics
+
+
+def test_metrics_of_numpy_can_be_read_again(tmp_path):
+    score = np.float64(0.25)
+    train(Net(), Blocks(), tiny(), folder=tmp_path, validate=lambda: {"score": score})
+    assert load_checkpoint(tmp_path / "last.pt")["metrics"] == {10: {"score": 0.25}}
+
+
+def test_weights_of_another_network_are_not_resumed(tmp_path):
+    train(Net(), Blocks(), tiny(), folder=tmp_path)
+    words = r"do not fit this network, it holds another network: backbone.norm.running_mean is"
+    with pytest.raises(ValueError, match=words):
+        train(Net("group"), Blocks(), tiny(), folder=tmp_path, resume=True)
+
+
 def test_two_processes_make_the_steps_of_one(tmp_path):
     """The same weights but for rounding, the same metrics exactly; see `dlseg.training.distributed`
     for what batch norm that is not frozen does."""
     file = tmp_path / "together.pt"
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command = [sys.executable, *torchrun, "-m", "tests.training.trainer", "together", str(file)]
+    command = [sys.executable, *TORCHRUN, "-m", "tests.training.trainer", "together", str(file)]
     environment = ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 import torch
 
@@ -55,18 +56,22 @@ V3 = Recipe(
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("iterations", 0, "iterations must be an integer >= 1, got 0"),
-        ("batch_size", 2.5, "batch_size must be an integer >= 1"),
-        ("seed", -1, "seed must be an integer >= 0"),
+        ("iterations", 0, "iterations must be an integer from 1 to 1000000000, got 0"),
+        ("iterations", 10**30, "iterations must be an integer from .* got an integer of 100 bits"),
+        ("batch_size", 2.5, "batch_size must be an integer from 1"),
+        ("seed", -1, "seed must be an integer from 0"),
+        ("seed", True, "seed must be an integer from 0 .*got True"),
+        ("flip", 1, "flip must be true or false, got 1"),
         ("schedule", "cosine", "schedule must be one of .*poly.*got 'cosine'"),
-        ("optimiser", "adam", r"optimiser must be one of \('sgd', 'adamw'\), got 'adam'"),
+        ("optimiser", "adam", "optimiser must be one of sgd, adamw, got 'adam'"),
         ("loss", "dice", "loss must be one of .*shrunk"),
-        ("learning_rate", float("nan"), "learning_rate must be a number"),
-        ("learning_rate", -0.1, "learning_rate must be a number from 0"),
+        ("learning_rate", float("nan"), "learning_rate must be a finite number >= 0, got nan"),
+        ("learning_rate", -0.1, "learning_rate must be a finite number >= 0"),
         ("momentum", 1.5, "momentum must be a number from 0 to 1"),
         ("head_bias_multiplier", -2, "head_bias_multiplier"),
-        ("scale", (2.0, 0.5), "scale must be two factors, the smaller first"),
-        ("bootstrap_classes", (1, -3), "label of bootstrap_classes"),
+        ("weight_decay", 10**400, "weight_decay must be .* got an integer of 1329 bits"),
+        ("scale", (2.0, 0.5), "scale must be two factors above 0, the smaller first"),
+        ("bootstrap_classes", (1, -3), r"bootstrap_classes\[1\] must be an integer from 0 to 255"),
     ],
 )
 def test_a_senseless_value_is_named(field, value, words):
@@ -82,6 +87,21 @@ def test_recipes_are_frozen_and_survive_a_checkpoint():
     assert Recipe(**asdict(tiny(optimiser="adamw"))) == tiny(optimiser="adamw") != tiny()
     del saved["optimiser"]  # as in checkpoints that are older than the choice
     assert Recipe(**saved) == V3
+
+
+def test_numbers_of_numpy_become_plain_ones():
+    recipe = Recipe(
+        np.int8(3), learning_rate=np.float32(0.5), scale=np.array([0.5, 2]), flip=np.bool_(True)
+    )
+    assert recipe == Recipe(3, learning_rate=0.5, scale=(0.5, 2.0))
+    assert type(recipe.iterations) is int and type(recipe.learning_rate) is float
+    assert recipe.flip is True and {type(factor) for factor in recipe.scale} == {float}
+
+
+def test_the_recipes_power_decides_the_rate():
+    straight, steep = (tiny(iterations=100, power=power) for power in (1.0, 3.0))
+    assert learning_rate(straight, 50) == pytest.approx(0.05 / 2)
+    assert learning_rate(steep, 50) == pytest.approx(0.05 / 8)
 
 
 def test_shares_of_a_batch():

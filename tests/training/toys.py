@@ -1,5 +1,7 @@
 """Small networks and data for the tests of training: 32 pixels, three classes, milliseconds."""
 
+from dataclasses import asdict
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -67,6 +69,13 @@ class Net(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         scores = self.classifier(self.dropout(self.backbone(x)))
         return F.interpolate(scores, x.shape[2:], mode="bilinear")
+
+
+def blank(**changes) -> dict:
+    """The entries of a checkpoint of nothing trained, with others where `changes` names them."""
+    entries = {"model": None, "weights": {}, "recipe": asdict(Recipe()), "iteration": 0}
+    entries |= {"optimiser": {"state": {}, "param_groups": []}, "scaler": {}}
+    return entries | {"losses": [], "metrics": {}, "extra": {}} | changes
 
 
 def tiny(**changes) -> Recipe:

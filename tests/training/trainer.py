@@ -1,10 +1,12 @@
 """What the tests run in processes of its own: one to be killed, and two under torchrun.
 
 python trainer.py kill FOLDER sgd
+torchrun --standalone --nproc-per-node=2 trainer.py wait FOLDER
 torchrun --standalone --nproc-per-node=2 trainer.py together FILE
 """
 
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -40,6 +42,18 @@ def killed(folder: str, optimiser: str) -> None:
     train(Net(dropout=0.5), Blocks(), recipe, folder=folder, **options)
 
 
+def waiting(folder: str) -> None:
+    """Train in a folder together, and stay in the first step."""
+
+    def watch(*_):
+        if is_main():
+            print("in", flush=True)
+        time.sleep(60)
+
+    with process_group(torch.device("cpu")):
+        train(Net("group"), Blocks(), tiny(), folder=folder, watch=watch, workers=1)
+
+
 def together() -> dict[str, tuple]:
     """Weights, losses and confusion matrix of each case, by however many processes there are."""
     results = {}
@@ -53,6 +67,8 @@ def together() -> dict[str, tuple]:
 if __name__ == "__main__":
     if sys.argv[1] == "kill":
         killed(*sys.argv[2:])
+    elif sys.argv[1] == "wait":
+        waiting(sys.argv[2])
     else:
         with process_group(torch.device("cpu")):
             results = together()

@@ -84,6 +84,7 @@ interleaved_maps = Exercise(
 cost_of_zeros = Exercise(
     solution=25**2 / 3**2,
     because="The filled kernel has 25 x 25 entries, of which 3 x 3 are not zero: 69.4 times.",
+    digits=1,
     mistakes=(
         Mistake(25 / 3, "That is one axis. A kernel has two."),
         Mistake(12**2, "That is r squared, as if K were k r. Holes lie only between taps: K = 25."),

@@ -139,6 +139,7 @@ lost = Exercise(
     solution=_lost,
     because="Small and thin things fall between the pixels that are kept.",
     cases=_CASES,
+    order="sorted",
     mistakes=in_pairs(
         lambda labels, stride: _lost(labels, stride, start=0),
         "That takes the corner of every square. Begin at `stride // 2`.",

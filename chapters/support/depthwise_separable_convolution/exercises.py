@@ -128,6 +128,7 @@ _SPLIT = separable_multiply_adds(304, 256, 129) + separable_multiply_adds(256, 2
 decoder_saving = Exercise(
     solution=_ORDINARY - _SPLIT,
     because="21.47 G become 2.47 G: 19.00 G saved, on a map of 129 x 129.",
+    digits=-7,
     mistakes=in_pairs(
         _ORDINARY,
         "That is what the two ordinary layers cost: 21.47 G. Subtract the split ones.",

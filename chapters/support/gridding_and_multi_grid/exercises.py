@@ -28,6 +28,7 @@ holes = Exercise(
     solution=lambda rates: list(_holes(rates)),
     because="Every layer adds -r, 0 or r, and what no sum of such steps reaches is a hole.",
     cases=(([2],), ([2, 2, 2],), ([1, 2, 5],), ([1, 2, 9],), ([3, 4, 5],), ([2, 4, 8],)),
+    order="sorted",
     mistakes=in_pairs(
         lambda rates: _untouched(_branches(rates)),
         "That is for layers side by side. Behind one another their steps add up, in every "
@@ -185,6 +186,7 @@ branches = Exercise(
     solution=_branches,
     because="Side by side, each branch reads its own three pixels: steps do not add up.",
     cases=(([6, 12, 18],), ([12, 24, 36],), ([1, 2],)),
+    order="sorted",
     mistakes=in_pairs(
         _stacked,
         "That is what the layers read behind one another. Branches do not pass their results on "

@@ -50,6 +50,7 @@ mask_faults = Exercise(
     solution=lambda mask, n: sorted(set(mask.ravel().tolist()) - set(range(n)) - {255}),
     because="An empty list means that the loss, the metric and the picture will agree on it.",
     cases=_MASKS,
+    order="sorted",
     mistakes=in_pairs(
         lambda mask, n: sorted(set(mask.ravel().tolist()) - set(range(n))),
         "255 is allowed: it is void.",
@@ -110,6 +111,7 @@ dead_branches = Exercise(
     solution=_dead,
     because="A branch that can be taken away unnoticed was never there.",
     cases=_PYRAMIDS,
+    order="free",
     mistakes=in_pairs(
         lambda pyramid, x, n: [k for k in range(n) if k not in _dead(pyramid, x, n)],
         "Those are the branches that do have an influence.",

@@ -8,7 +8,7 @@ import numpy as np
 from dlseg.arithmetic import resnet
 from dlseg.book import BLUE, FAINT, INK, ORANGE, RED, SKY, Picture, from_svg, svg
 from dlseg.data import PALETTE
-from support.maps import panels, right_and_wrong
+from support.maps import RIGHT_KEY, SCENE_KEY, panels, right_and_wrong
 
 LOUD, SILENT, CHOICE = "an error", "nothing complains", "a choice"
 KINDS = {LOUD: RED, SILENT: BLUE, CHOICE: ORANGE}
@@ -68,7 +68,7 @@ RATES = {
 AUTHORS = "authors, as shipped"
 # Fields of `Program`, separated by semicolons; a program takes two lines.
 _PROGRAMS = """
-authors, as shipped; last unit; grid; scaled; separable;
+authors, as shipped; last unit; no grid; scaled; separable;
     1x1, 256; two separable 3x3; corners aligned; 0.1; none
 torchvision, v3; 3x3; no grid; large; plain;
     1x1, 256 then 3x3, 256; none; corners not aligned; 0.5; weight 0.5
@@ -79,8 +79,8 @@ segmentation-models-pytorch; 3x3, whole; no grid; large; bare separable;
 kazuto1011; 1x1; grid; small; plain;
     1x1, 256; two plain 3x3; corners not aligned; none; none
 mmsegmentation; 3x3; no grid; large; separable;
-    3x3, 512; two separable 3x3; an option; 0.1; weight 0.4
-deeplab2; last unit; grid; scaled; plain;
+    3x3, 512; two separable 3x3; corners not aligned; 0.1; weight 0.4
+deeplab2; 3x3; no grid; scaled; plain;
     1x1, 256; two separable 3x3; corners aligned; 0.1; none
 """
 
@@ -156,7 +156,7 @@ def shift_picture(labels: np.ndarray, columns: np.ndarray, title: str) -> Pictur
     titles = ["the labels", "the answer", f"wrong: {wrong:.0%}"]
     alt = f"{title}: each pixel answers for one {moved} away, and {wrong:.0%} of them are wrong."
     pictures = [PALETTE[labels], PALETTE[answer], compared]
-    return panels(pictures, titles, alt)
+    return panels(pictures, titles, alt, [*SCENE_KEY, *RIGHT_KEY])
 
 
 def unit_rates(program: Program, output_stride: int) -> dict[str, list[int]]:

@@ -109,31 +109,28 @@ def grid_picture(grid: dict) -> Picture:
     return from_figure(figure, f"At {side}, output stride 32, 16, 8. {'; '.join(sentences)}.")
 
 
-def accuracy_picture(runs: Results, grid: dict) -> Picture:
-    """Mean IoU over the time for an image of the grid's size, a curve per width; range over seeds.
+def accuracy_picture(runs: Results) -> Picture:
+    """Mean IoU over the time for one scene, both on the same scenes, a curve per width.
 
-    runs: of the experiment "mobilenet", whose arms are called "width W, stride S".
+    runs: of the experiment "mobilenet", whose arms are called "width W, stride S". Bars of error
+    run over the seeds.
     """
-    times = {(row["width"], row["output_stride"]): row["ms"][0] for row in grid["rows"]}
     figure, axes = new_figure(width=6.4, height=3.2)
     sentences = []
-    for width in sorted({width for width, _ in times}):
-        strides = [s for s in (32, 16, 8) if f"width {width:g}, stride {s}" in runs.arms]
-        arms = [f"width {width:g}, stride {stride}" for stride in strides]
+    for width in sorted({arm.partition(",")[0] for arm in runs.arms}):
+        arms = [arm for arm in runs.arms if arm.startswith(f"{width},")]
         scores = [runs.median_and_range(arm, "mean_iou") for arm in arms]
-        if not scores:
-            continue
-        ms, middle = [times[width, s] for s in strides], [score.median for score in scores]
+        ms = [1e3 * runs.median_and_range(arm, "seconds_per_image").median for arm in arms]
         error = [[s.median - s.low for s in scores], [s.high - s.median for s in scores]]
-        axes.errorbar(ms, middle, error, capsize=3, label=f"width {width:g}")
-        for stride, x, score in zip(strides, ms, scores, strict=True):
+        axes.errorbar(ms, [score.median for score in scores], error, capsize=3, label=width)
+        for arm, x, score in zip(arms, ms, scores, strict=True):
             look = {"textcoords": "offset points", "ha": "center"}
-            axes.annotate(f"{stride}", (x, score.low), (0, -14), **look)
-            sentences.append(f"width {width:g}, stride {stride}: {score} at {x:g} ms")
-    side = f"{grid['size']} x {grid['size']}"
-    axes.set(xlabel=f"ms for {side} pixels", ylabel="mean IoU on scenes", ylim=(0, None))
+            axes.annotate(arm.rpartition(" ")[2], (x, score.low), (0, -14), **look)
+            sentences.append(f"{arm}: {score} at {x:.1f} ms")
+    side = f"{runs.content['test']['size']} x {runs.content['test']['size']} pixels"
+    axes.set(xlabel=f"ms for a scene of {side}", ylabel="mean IoU", ylim=(0, None))
     axes.legend(loc="lower right")
-    return from_figure(figure, f"Mean IoU over time for {side} pixels. {'; '.join(sentences)}.")
+    return from_figure(figure, f"Mean IoU over time, scenes of {side}. {'; '.join(sentences)}.")
 
 
 def gains(steps: dict, network: str) -> Picture:

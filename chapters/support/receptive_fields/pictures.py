@@ -109,7 +109,7 @@ def valid_tap_picture(size: int = 65, rate: int = 12) -> Picture:
         _tap_map(10, 28, size, rate),
         _curves(360, 28, size, rate),
     ]
-    alt = f"Taps on a {size} x {size} map at rate {rate}: {listed} of the positions."
+    alt = f"Taps on a {size} x {size} map at rate {rate}: {listed} of the units."
     return from_svg(svg.document(820, 28 + SIDE + 56, parts), alt)
 
 
@@ -154,7 +154,7 @@ def _curves(x: float, y: float, size: int, rate: int) -> str:
     def place(at: float, share: float) -> tuple[float, float]:
         return x + 40 + (at - 1) / 63 * wide, y + (1 - share) * high
 
-    parts = [svg.text(x + 40, y - 10, "share of positions with this many taps", size=12)]
+    parts = [svg.text(x + 40, y - 10, "share of units with this many taps", size=12)]
     for share in (0, 0.25, 0.5, 0.75, 1):
         left, height = place(1, share)
         parts.append(svg.line(left, height, left + wide, height, colour=FAINT))

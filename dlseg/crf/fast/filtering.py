@@ -13,7 +13,14 @@ from dlseg.checks import check_choice
 from dlseg.crf.exact import TINY, ExactFilter
 from dlseg.crf.fast.lattice import Lattice
 from dlseg.crf.fast.spatial import Grid
-from dlseg.crf.kernels import NORMALIZATIONS, Kernel, check_image, features
+from dlseg.crf.kernels import (
+    NORMALIZATIONS,
+    Kernel,
+    check_format,
+    check_image,
+    check_sigmas,
+    features,
+)
 
 METHODS = ("lattice", "bridged", "exact")
 
@@ -96,12 +103,16 @@ def build_filter(
     Raises: ValueError for another method or normalization, or what `features` and `Lattice` refuse.
     """
     check_choice("method", method, METHODS)
+    check_choice("normalization", normalization, NORMALIZATIONS)
+    check_format("dtype", dtype)
     check_image(image)
     if method == "exact":
         return ExactFilter(features(image, kernel, dtype), normalization, self_term)
     batch, _, height, width = image.shape
     if kernel.srgb is None:
         sigma = kernel.sxy if isinstance(kernel.sxy, tuple) else (kernel.sxy, kernel.sxy)
+        for side, s in zip((width, height), sigma, strict=True):
+            check_sigmas("sxy", (side - 1) / s)
         operator = Grid(batch, (height, width), sigma, dtype, image.device)
     else:
         names = ["sxy (x)", "sxy (y)", *(f"srgb (channel {c})" for c in range(image.shape[1]))]

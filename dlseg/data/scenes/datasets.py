@@ -19,8 +19,9 @@ from dlseg.data.scenes.drawing import (
     draw_scene,
 )
 
-# Found by a search: at least 25 apart in CIELAB for normal, protan, deutan and tritan eyes.
-_COLOURS = "15191f 47700d 7b3eb6 f28f63 1b9f9c 720d68 9696e0 c7b417 ac3c57 0d13c6"
+# Found by a search: at least 25 apart in CIELAB for normal, protan, deutan and tritan eyes, and all
+# with a contrast of 3 to 1 at least against the background, the first of them.
+_COLOURS = "020002 6f5847 9a3380 fe8a02 8ea8fd 8a00ff ca9f7c 88ff77 c32e05 514dc0"
 PALETTE = np.full((256, 3), 0xDD, np.uint8)  # 255 and what has no class: pale grey
 PALETTE[: len(CLASSES)] = [tuple(bytes.fromhex(colour)) for colour in _COLOURS.split()]
 PALETTE.flags.writeable = False

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from dlseg.arithmetic import round_channels
 from dlseg.backbones import VGG16, make_backbone
-from dlseg.checks import check_choice, check_image, check_integer
+from dlseg.checks import check_choice, check_classes
+from dlseg.doors import check_image
 from dlseg.models.relatives.vgg_maps import enlarged, pad_to_multiple
 
 RATES = (1, 1, 2, 4, 8, 16, 1)  # of the 3x3 layers; a 1x1 follows
@@ -38,7 +39,7 @@ class ContextModule(nn.Module):
     def __init__(self, num_classes: int, kind: str = "basic", noise: float = 0.01):
         super().__init__()
         check_choice("kind", kind, CHANNELS)
-        check_integer("num_classes", num_classes, 1)
+        num_classes = check_classes("num_classes", num_classes, 1)
         widths = [num_classes * factor for factor in CHANNELS[kind]]
         self.layers = nn.Sequential()
         given = num_classes
@@ -97,7 +98,7 @@ class DilatedNet(nn.Module):
         context: str | None = "basic",
     ):
         super().__init__()
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes = check_classes("num_classes", num_classes, 1)
         self.output_stride = 8
         given = (backbone, None, width, weights, None)
         self.backbone = make_backbone(*given, VGG16, stride=8, only=True)
@@ -119,7 +120,7 @@ class DilatedNet(nn.Module):
 
     def front_end(self, x: Tensor) -> Tensor:
         """The logits before the context module, of the size of `scores`."""
-        check_image(x)
+        check_image(x, self)
         x = self.backbone.features(pad_to_multiple(x, 8))  # (B, 512, H/8, W/8)
         x = self.dropout(F.relu(self.fc6(x)))  # (B, 4096, H/8, W/8)
         return self.classifier(self.dropout(F.relu(self.fc7(x))))

@@ -10,8 +10,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from dlseg.checks import check_image, check_integer
+from dlseg.checks import check_integer
 from dlseg.crf import PRESETS, DenseCRF, Kernel, compatibility
+from dlseg.doors import check_image
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours in 0..1
 SMALLEST = 1e-30  # stands for a probability of 0, which has no logarithm
@@ -63,7 +64,7 @@ class CRFasRNN(nn.Module):
         return self.model.output_stride
 
     def forward(self, x: Tensor) -> Tensor:
-        check_image(x)
+        check_image(x, self)
         field = self.crf.prepare(self.model(x), self.colours(x))  # unaries (B, num_classes, H, W)
         in_training, in_evaluation = self.iterations
         for _ in range(in_training if self.training else in_evaluation):

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from dlseg.arithmetic import round_channels
 from dlseg.backbones import VGG16, make_backbone
-from dlseg.checks import check_choice, check_image, check_integer
+from dlseg.checks import check_choice, check_classes, check_integer
+from dlseg.doors import check_image
 from dlseg.models.relatives.vgg_maps import enlarged, pad_to_multiple, pooled_maps
 
 OUTPUT_STRIDES = (32, 16, 8)
@@ -60,7 +61,7 @@ class SkipFCN(nn.Module):
     ):
         super().__init__()
         check_stride(output_stride)
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes = check_classes("num_classes", num_classes, 1)
         self.output_stride = output_stride
         given = (backbone, None, width, weights, None)
         self.backbone = make_backbone(*given, VGG16, stride=32, only=True)
@@ -85,7 +86,7 @@ class SkipFCN(nn.Module):
 
         H and W are those of the image, rounded up to multiples of 32; os is the output stride.
         """
-        check_image(x)
+        check_image(x, self)
         *_, pool3, pool4, y = pooled_maps(self.backbone, pad_to_multiple(x, 32))
         y = self.dropout(F.relu(self.fc6(y)))  # (B, 4096, H/32, W/32)
         y = self.dropout(F.relu(self.fc7(y)))

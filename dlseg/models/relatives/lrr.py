@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlseg.backbones import VGG16, make_backbone
-from dlseg.checks import check_image, check_integer
+from dlseg.checks import check_classes, check_integer
+from dlseg.doors import check_image
 from dlseg.layers import upsample
 from dlseg.models.relatives.vgg_maps import enlarged, pad_to_multiple, pooled_maps
 
@@ -84,7 +85,7 @@ class LRR(nn.Module):
         window: int | None = 5,
     ):
         super().__init__()
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes = check_classes("num_classes", num_classes, 1)
         self.window, self.output_stride = window, 8
         given = (backbone, None, width, weights, None)
         self.backbone = make_backbone(*given, VGG16, stride=32, only=True)
@@ -102,7 +103,7 @@ class LRR(nn.Module):
 
         H and W are those of the image, rounded up to multiples of 32.
         """
-        check_image(x)
+        check_image(x, self)
         *_, pool3, pool4, pool5 = pooled_maps(self.backbone, pad_to_multiple(x, 32))
         pairs = zip(self.predictions, (pool5, pool4, pool3), strict=True)
         return tuple(reconstruct([predict(y) for predict, y in pairs], self.window))

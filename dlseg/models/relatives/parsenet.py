@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlseg.backbones import make_backbone
-from dlseg.checks import check_integer
+from dlseg.checks import check_classes, check_integer
 
 SCALE = 10.0
 
@@ -50,7 +50,7 @@ class ParseNet(nn.Module):
         scale: float = SCALE,
     ):
         super().__init__()
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes = check_classes("num_classes", num_classes, 1)
         self.backbone = make_backbone(backbone, output_stride, width, weights)
         self.output_stride, channels = self.backbone.output_stride, self.backbone.channels
         self.local_norm = L2Norm(channels, scale) if normalise else nn.Identity()

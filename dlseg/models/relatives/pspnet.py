@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlseg.backbones import make_backbone
-from dlseg.checks import check_integer
+from dlseg.checks import check_classes, check_integer
+from dlseg.doors import check_labels
 from dlseg.layers import upsample
 from dlseg.models.deeplabv3 import ImagePooling, conv_bn_relu, initialise_head
 from dlseg.models.tap import auxiliary_head, small_head
@@ -69,7 +70,7 @@ class PSPNet(nn.Module):
         aux: bool = False,
     ):
         super().__init__()
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes = check_classes("num_classes", num_classes, 1)
         self.backbone = make_backbone(backbone, output_stride, width, weights)
         self.output_stride, channels = self.backbone.output_stride, self.backbone.channels
         self.pyramid = PyramidPooling(channels, bins)
@@ -87,14 +88,24 @@ class PSPNet(nn.Module):
 
 
 def auxiliary_loss(
-    logits: Tensor, aux: Tensor, labels: Tensor, weight: float = AUX_WEIGHT
+    logits: Tensor,
+    aux: Tensor,
+    labels: Tensor,
+    weight: float = AUX_WEIGHT,
+    ignore_index: int = 255,
 ) -> Tensor:
-    """Cross entropy of the logits, and `weight` times that of the auxiliary ones; 255 is ignored.
+    """Cross entropy of the logits, and `weight` times that of the auxiliary ones.
 
-    logits, aux: (B, num_classes, H, W), from `with_aux`. labels: (B, H, W).
+    logits, aux: (B, num_classes, H, W), from `with_aux`. labels: (B, H, W), `ignore_index` counts
+    nothing; 0 where nothing else is. Raises ValueError for labels that are no class.
     Source: PSPNet, section 4; torchvision takes 0.5 for its DeepLab v3.
     """
-    main, other = (F.cross_entropy(maps, labels, ignore_index=255) for maps in (logits, aux))
+    check_labels("labels", labels, logits.shape[1], ignore_index)
+    count = (labels != ignore_index).sum().clamp(min=1)
+    main, other = (
+        F.cross_entropy(maps, labels.long(), ignore_index=ignore_index, reduction="sum") / count
+        for maps in (logits, aux)
+    )
     return main + weight * other
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlseg.backbones import ResNet, make_backbone
-from dlseg.checks import check_integer
+from dlseg.checks import check_classes, check_integer
 from dlseg.layers import upsample
 from dlseg.models.tap import tapped
 
@@ -116,7 +116,7 @@ class RefineNet(nn.Module):
         super().__init__()
         given = (backbone, output_stride, width, weights, None)
         self.backbone = backbone = make_backbone(*given, ResNet, stride=32)
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes = check_classes("num_classes", num_classes, 1)
         self.output_stride = 4
         deep = 2 * check_integer("channels", channels, 1)
         later = (backbone.layer2, backbone.layer3, backbone.layer4)  # read strides 4, 8 and 16

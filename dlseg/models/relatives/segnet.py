@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlseg.backbones import VGG16, VGG_STAGES, make_backbone
-from dlseg.checks import check_image, check_integer
+from dlseg.checks import check_classes
+from dlseg.doors import check_image
 
 
 class SegNet(nn.Module):
@@ -33,7 +34,7 @@ class SegNet(nn.Module):
         weights: str | None = None,
     ):
         super().__init__()
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes = check_classes("num_classes", num_classes, 1)
         self.output_stride = 1
         given = (backbone, None, width, weights, None)
         self.backbone = make_backbone(*given, VGG16, stride=32, only=True)
@@ -52,7 +53,7 @@ class SegNet(nn.Module):
 
     def _way_down(self, x: Tensor) -> tuple[Tensor, list]:
         """The map of pool5, and for each pool its indices and the size of the map before it."""
-        check_image(x)
+        check_image(x, self)
         if min(x.shape[2:]) < 32:
             raise ValueError(f"expected an image of at least 32x32 pixels, got {tuple(x.shape)}")
         kept = []

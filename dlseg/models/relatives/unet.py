@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dlseg.arithmetic import round_channels
-from dlseg.checks import check_backbone, check_integer
+from dlseg.checks import check_backbone, check_classes, check_integer
 
 CHANNELS = (64, 128, 256, 512, 1024)
 MARGIN = 92  # pixels that the valid convolutions take from each side
@@ -75,7 +75,7 @@ class UNet(nn.Module):
     ):
         super().__init__()
         check_backbone(width, None, num_classes)
-        self.num_classes = check_integer("num_classes", num_classes, 1)
+        self.num_classes = num_classes = check_classes("num_classes", num_classes, 1)
         self.in_channels = check_integer("in_channels", in_channels, 1)
         self.valid, self.output_stride = valid, 1
         channels, padding = [round_channels(c * width) for c in CHANNELS], 0 if valid else 1

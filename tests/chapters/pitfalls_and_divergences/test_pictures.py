@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import tomllib
 from collections import Counter
 
 import numpy as np
@@ -27,12 +28,14 @@ from support.pitfalls_and_divergences.pictures import (
     unit_rates,
 )
 from tests.backbones.counting import without_weights
+from tests.chapters.tools import ROOT
 
+FACTS = tomllib.loads((ROOT / "assets/programs.toml").read_text(encoding="utf-8"))
 BUILT = {
     "torchvision, v3": lambda os: torchvision_deeplabv3(output_stride=os),
     "segmentation-models-pytorch": lambda os: smp_deeplabv3plus(output_stride=os),
     "VainF": lambda os: vainf_deeplabv3plus(ResNet(os)),
-    "deeplab2": lambda os: deeplab2_deeplabv3plus(ResNet(os, style="slim", multi_grid=(1, 2, 4))),
+    "deeplab2": lambda os: deeplab2_deeplabv3plus(ResNet(os)),
 }
 
 
@@ -44,6 +47,24 @@ def test_every_pitfall_has_a_place_and_the_kinds_are_counted():
     drawn = pitfall_map().data.decode()
     assert all(f">{number} {name}<" in drawn for number, name, _ in pitfalls)
     assert drawn.count("<circle") == 16 + 4 + 2  # and two in the key
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs_are_drawn_as_their_own_files_say(name):
+    facts, program = FACTS[name], PROGRAMS[name]
+    assert "/" in facts["repository"] and facts["files"]
+    assert list(program.multi_grid) == facts["multi_grid"]
+    for output_stride in (16, 8):
+        drawn = unit_rates(program, output_stride)
+        for block in ("block3", "block4"):
+            assert drawn[block] == facts[block][str(output_stride)]
+        assert list(program.rates[output_stride]) == facts["aspp"][str(output_stride)]
+    assert program.dropout == facts["dropout"]
+    assert (program.stretch == ALIGNED) == facts["aligned"]
+
+
+def test_facts_are_recorded_of_every_program_and_of_no_other():
+    assert list(FACTS) == list(PROGRAMS)
 
 
 @pytest.mark.parametrize("name", BUILT)
@@ -70,8 +91,8 @@ def test_only_what_differs_from_the_authors_is_orange():
     fill = "#f8dfae"
     assert fill not in program_picture(AUTHORS, 16).data.decode()
     drawn = program_picture("VainF", 16).data.decode()
-    # Two rates of block4 with multi-grid, and its first; three kinds in ASPP; decoder; stretch.
-    assert drawn.count(fill) == 3 + 3 + 1 + 1
+    # The first rate of block4; three kinds in ASPP; decoder; stretch.
+    assert drawn.count(fill) == 1 + 3 + 1 + 1
     alt = program_picture("segmentation-models-pytorch", 16).alt
     assert "block4 2, 2, 2" in alt and "rate 36" in alt and "dropout 0.5" in alt
 

@@ -58,22 +58,25 @@ def test_grid_and_gains_tell_their_numbers():
     assert "compiled 1.25 (1.10 to 1.50)" in alt
 
 
-def test_accuracy_by_time_tells_its_numbers():
+def test_accuracy_and_time_are_of_one_size():
     runs = [
-        {"arm": f"width {w}, stride {os}", "seed": seed, "mean_iou": 0.1 * (1 + seed) + w / os}
+        {
+            "arm": f"width {w}, stride {os}",
+            "seed": seed,
+            "mean_iou": 0.1 * (1 + seed) + w / os,
+            "seconds_per_image": w / os,
+        }
         for w in (0.5, 0.25)
         for os in (16, 8)
         for seed in (0, 1, 2)
     ]
-    results = Results({"arms": dict.fromkeys(run["arm"] for run in runs), "runs": runs})
-    rows = [
-        {"width": w, "output_stride": os, "ms": [100 * w / os, 0, 0]}
-        for w in (0.25, 0.5, 1.0)
-        for os in (8, 16, 32)
-    ]
-    alt = deployment.accuracy_picture(results, {"size": 513, "rows": rows}).alt
-    assert "width 0.5, stride 16: 0.231 (0.131 to 0.331) at 3.125 ms" in alt
-    assert alt.count(" ms") == 4  # width 1 was not trained
+    arms = dict.fromkeys(run["arm"] for run in runs)
+    alt = deployment.accuracy_picture(
+        Results({"arms": arms, "runs": runs, "test": {"size": 96}})
+    ).alt
+    assert alt.startswith("Mean IoU over time, scenes of 96 x 96 pixels.")
+    assert "width 0.5, stride 16: 0.231 (0.131 to 0.331) at 31.2 ms" in alt
+    assert alt.count(" ms") == 4
 
 
 def test_latency_and_seams():

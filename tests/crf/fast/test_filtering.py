@@ -8,6 +8,7 @@ import torch
 from dlseg.crf.fast.filtering import METHODS, build_filter
 from dlseg.crf.kernels import NORMALIZATIONS, appearance, smoothness
 from tests.crf.toys import exact_matrices, random_case
+from tests.sampling import sampled
 
 KERNELS = {"appearance": appearance(20, 60, 1), "smoothness": smoothness(2, 1)}
 CASES = list(itertools.product(KERNELS, NORMALIZATIONS, (True, False)))
@@ -36,7 +37,7 @@ def test_normalised_is_the_raw_matrix_divided(name, how, self_term):
     assert result.min() > -1e-12  # no message is negative
 
 
-@pytest.mark.parametrize(("name", "how", "self_term"), CASES)
+@pytest.mark.parametrize(("name", "how", "self_term"), sampled(CASES, 6))
 def test_the_transpose_and_gradients_of_any_order(name, how, self_term):
     one = fast(name, how, self_term, (3, 4))
     matrix = matrix_of(one, 2, 12)
@@ -82,7 +83,7 @@ def test_clear_errors():
     for method in METHODS:
         with pytest.raises(ValueError, match="normalization must be one of"):
             build_filter(image, KERNELS["appearance"], "rows", method=method)
-    with pytest.raises(ValueError, match=r"srgb \(channel \d\) is too small for the lattice"):
+    with pytest.raises(ValueError, match=r"srgb is too small: the image runs over 2.5\de\+05"):
         build_filter(image, appearance(80, 1e-3))
-    with pytest.raises(ValueError, match=r"sxy \(y\) is too small for the lattice"):
+    with pytest.raises(ValueError, match=r"sxy is too small: the image runs over \de\+09"):
         build_filter(image, appearance((80, 1e-9), 13))

@@ -1,0 +1,43 @@
+"""What is wrong with a file of a data set: where, what, and what to do about it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong with a data set.
+
+    serious: False for a mere remark, with which one can train.
+    """
+
+    path: Path
+    problem: str
+    remedy: str
+    serious: bool = True
+
+    def __str__(self) -> str:
+        return f"{shown(self.path)}: {self.problem}; {self.remedy}"
+
+
+class DataError(ValueError):
+    """A data set cannot be read; `fault` says where, why, and what to do."""
+
+    def __init__(self, fault: Fault):
+        super().__init__(fault)
+        self.fault = fault
+
+
+def shown(path: str | Path) -> str:
+    """The path on one line that can be printed: line ends and undecodable bytes are escaped."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(path)
+    )
+
+
+def remark_count(path: Path, count: int, published: int | None) -> list[Fault]:
+    """A remark where a list at `path` has another number of images than were published."""
+    if published in (None, count):
+        return []
+    problem = f"{count} images, and {published} were published"
+    return [Fault(path, problem, "nothing to do if this is a part, or data of your own", False)]
