@@ -10,7 +10,8 @@ from pathlib import Path
 from random import Random
 
 from dlseg.__main__ import BOOK, LIBRARY, main
-from tests.fuzz.generators import mask, picture, word
+from tests.fuzz.contents import mask, picture
+from tests.fuzz.generators import word
 from tests.fuzz.harness import Target
 from tests.fuzz.readers import array_file, checkpoint, good_checkpoint, place, voc_files
 

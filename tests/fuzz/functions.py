@@ -77,6 +77,7 @@ def steps(rng: Random) -> list:
 
 
 small = one_of(1, 2, 3, 5, 8, odd=size)
+small_rate = one_of(1, 2, 3, 5, odd=one_of(0, -1, 2.5, True))
 ARITHMETIC = [
     row(arithmetic.effective_kernel, whole, whole),
     row(arithmetic.output_size, whole, whole, whole, whole, whole),
@@ -84,7 +85,7 @@ ARITHMETIC = [
     row(arithmetic.taps, whole, size, size, size, size),
     row(make_layer, size, size, whole, whole, name="Layer"),
     row(arithmetic.coverage, listed(size), size),
-    row(arithmetic.coverage_2d, listed(size, 0, 3), size),
+    row(arithmetic.coverage_2d, listed(small_rate, 0, 3), small_rate),
     row(arithmetic.holes, listed(size), size),
     row(arithmetic.path_spread, listed(layer)),
     row(arithmetic.middle_part, listed(number), number),

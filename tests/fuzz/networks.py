@@ -1,6 +1,7 @@
 """What is fuzzed of the CRF, networks, training and exercises: a row each, as in `functions`."""
 
 import inspect
+import math
 from functools import cache
 from random import Random
 
@@ -144,6 +145,7 @@ def recipe(rng: Random) -> dict:
     return {name: rng.choice(makers)(rng) for name in rng.sample(names, rng.randint(0, 4))}
 
 
+WIDTHS = one_of(0.0625, odd=one_of(0, -1.0, math.nan, math.inf, 1e-300))
 input_size = one_of(9, 16, (9, 12), (3, 9, 9), odd=size)
 loss_maps = listed(tensors(2, 3, None, None, high=1), 1, 2)
 NETWORKS = [
@@ -152,7 +154,7 @@ NETWORKS = [
         one_of("fcn-resnet18", "deeplabv3-mobilenetv2", "deeplabv1-vgg16_bn"),
         one_of(3, odd=size),
         STRIDES,
-        one_of(0.0625, odd=number),
+        WIDTHS,
         name="build_model",
         share=0.3,
         draws=True,
@@ -161,7 +163,7 @@ NETWORKS = [
         make_backbone,
         one_of(*[name for name in BACKBONES if name != "xception65"]),
         STRIDES,
-        one_of(0.0625, odd=number),
+        WIDTHS,
         share=0.2,
         draws=True,
     ),

@@ -18,7 +18,8 @@ from dlseg.fetch import Checksum, fetch_file
 from dlseg.models import build_model, describe
 from dlseg.training import CheckpointError, Recipe, load_checkpoint, load_network
 from dlseg.training.checkpoint import ENTRIES, VERSION
-from tests.fuzz.generators import archive, changed, damaged, mask, picture, text_of, word
+from tests.fuzz.contents import archive, changed, damaged, mask, picture, text_of
+from tests.fuzz.generators import word
 from tests.fuzz.harness import Target
 
 ODD = (None, True, 0, -1, 10**30, 1.5, math.nan, math.inf, "", "x", "../x", "\0", b"x", [], {}, [1])

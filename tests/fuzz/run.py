@@ -30,8 +30,9 @@ def fuzz_all(total: int, seed: int, names: list[str]) -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     tried, faults, start = 0, 0, time.monotonic()
     with (FOLDER / "faults.txt").open("w", encoding="utf-8") as file:
-        for target in (TARGETS[name] for name in names or TARGETS):
-            numbers, begun = inputs(target, total), time.monotonic()
+        chosen = [TARGETS[name] for name in names or TARGETS]
+        for target in chosen:
+            numbers, begun = inputs(target, total, chosen), time.monotonic()
             found = []
             for first in range(0, len(numbers), CHUNK):
                 (FOLDER / "now.txt").write_text(f"{target.name}:{seed}:{first} and {CHUNK} more\n")

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tests.fuzz.commands import COMMANDS
 from tests.fuzz.functions import FUNCTIONS
@@ -14,9 +14,9 @@ from tests.fuzz.readers import READERS
 TARGETS = {target.name: target for target in (*FUNCTIONS, *NETWORK_FUNCTIONS, *READERS, *COMMANDS)}
 
 
-def inputs(target: Target, total: int) -> range:
-    """The numbers of the inputs that a target gets of so many for all."""
-    shares = sum(other.share for other in TARGETS.values())
+def inputs(target: Target, total: int, among: Iterable[Target] = TARGETS.values()) -> range:
+    """The numbers of the inputs that a target gets of so many for all, or for those `among`."""
+    shares = sum(other.share for other in among)
     return range(math.ceil(total * target.share / shares))
 
 
