@@ -15,6 +15,7 @@ from torch import nn
 
 from dlseg.backbones import Features
 from dlseg.book.manifest import find_root
+from dlseg.device import settings_kept
 from dlseg.models import FCN
 from support import networks as teaching
 from support import results as experiments
@@ -28,6 +29,13 @@ import run
 import storage
 import training
 from definitions import Arm, Comparison, Experiment
+
+
+@pytest.fixture(autouse=True)
+def _settings_kept():
+    """An experiment sets up its process, which here is that of all tests."""
+    with settings_kept():
+        yield
 
 
 class Toy(nn.Module):
