@@ -49,11 +49,11 @@ class ConfusionMatrix:
 
     def merge(self, other: "ConfusionMatrix") -> "ConfusionMatrix":
         """Add the counts of `other`; returns self. ValueError if its classes or void are others."""
-        mine, theirs = ((m.num_classes, m.ignore_index) for m in (self, other))
-        if mine != theirs:
+        if self.num_classes != other.num_classes or self.ignore_index != other.ignore_index:
             raise ValueError(
-                "only matrices of the same classes can be merged, got "
-                f"{mine[0]} classes with void {mine[1]}, and {theirs[0]} with {theirs[1]}"
+                "only matrices of the same classes and void can be merged, "
+                f"got {self.num_classes} and {other.num_classes} classes, "
+                f"void {self.ignore_index} and {other.ignore_index}"
             )
         self.matrix += other.matrix
         return self

@@ -1,0 +1,72 @@
+"""Names on faces that are no entry of the table, each with its reason."""
+
+NO_VALUE = "a constant or a table"
+RECORD = "a record of results that the library makes"
+FILES = "reads or writes files: tests of its own, with files"
+PART = "a part of a network, whose door is the network's"
+SHAPES = "takes a model or plain numbers whose conditions its own tests cross"
+TWIN = "the same checks as an entry, which calls it or which it calls"
+MACHINERY = "takes nothing of a user's"
+
+NO_DOOR = {
+    "dlseg.backbones": {
+        NO_VALUE: "BACKBONES PUBLISHED VGG_STAGES",
+        RECORD: "Backbone Features Weights",
+        FILES: "load_into load_published torchvision_file",
+        PART: "BasicUnit Bottleneck InvertedResidual XceptionBlock conv_bn_relu6 stage LastMap",
+        SHAPES: "make_backbone multi_grid_plans",
+    },
+    "dlseg.crf": {
+        NO_VALUE: "NORMALIZATIONS PRESETS V1_RANGES V2_RANGES",
+        RECORD: "Progress Search Try",
+        TWIN: "appearance ExactFilter Grid Lattice elevate attention_filter free_energy "
+        "pairwise_energy mean_field_steps normalise simplex",
+        SHAPES: "Ranges search_kernels compatibility",
+    },
+    "dlseg.data": {
+        NO_VALUE: "CITYSCAPES_CLASSES CITYSCAPES_PALETTE CLASSES KINDS MEAN PALETTE STD VOC2012 "
+        "VOC_CLASSES VOC_COUNTS",
+        RECORD: "Card Clip DataError Fault Scene",
+        FILES: "Cityscapes VOC check_folder extract obtain open_data read_image read_label "
+        "write_image write_label data_names kind_and_folder",
+        SHAPES: "Scenes card cue_distance draw_scene found_by_radius letter_accuracy label_of "
+        "to_ids to_train_ids",
+        TWIN: "ColourJitter Compose RandomFlip RandomScale",
+    },
+    "dlseg.inference": {
+        NO_VALUE: "CHECKED INPUT OPSET OUTPUT",
+        RECORD: "ExportError Frame",
+        TWIN: "check_scales check_tile shares tile_weights",
+        MACHINERY: "evaluating fold watch",
+        FILES: "onnx_differences",
+    },
+    "dlseg.inspect": {
+        RECORD: "Cost",
+        MACHINERY: "evaluating",
+        SHAPES: "from_layers",
+    },
+    "dlseg.layers": {TWIN: "output_shape"},
+    "dlseg.metrics": {},
+    "dlseg.models": {
+        NO_VALUE: "ASPP_L ASPP_S FAMILIES LARGE_FOV NETWORKS VARIANTS",
+        PART: "ASPP Decoder ImagePooling SumASPP auxiliary_head conv_bn_relu initialise_head "
+        "tapped with_aux check_batch",
+        TWIN: "DeepLabV1 DeepLabV2 DeepLabV3 DeepLabV3Cascade DeepLabV3Plus FCN "
+        "torchvision_deeplabv3 at_output_stride ScoreMap",
+        SHAPES: "cascade_plans scaled_rates",
+    },
+    "dlseg.models.relatives": {
+        NO_VALUE: "AUX_WEIGHT BINS RATES SCALE",
+        PART: "ChainedResidualPooling ContextModule L2Norm PyramidPooling ResidualConvUnit conv3x3 "
+        "pooling_level",
+        SHAPES: "crop_offsets laplacian_pyramid reconstruct uncertainty",
+    },
+    "dlseg.training": {
+        NO_VALUE: "LAST",
+        RECORD: "CheckpointError History",
+        FILES: "TensorBoard load_checkpoint load_network load_weights save_checkpoint",
+        MACHINERY: "is_main parameter_groups prepare_batch_norm process_group",
+        SHAPES: "Recipe learning_rate poly step duplicate_rare",
+    },
+}
+FACES = list(NO_DOOR)
