@@ -38,9 +38,9 @@ def prepare(model: nn.Module, images: Tensor) -> nn.Module:
     size, in the number and on the device that the copy is for. It takes any others too.
 
     The copy is in eval mode. Each batch norm is part of the convolution before it where that is
-    safe (see `folding`), and maps are in channels_last order. On a CPU in float32 or float64 each
-    convolution is timed beside others that compute the same (see `convolutions`), with the number
-    of threads there is now, and gives way where one is clearly faster: that takes seconds.
+    safe (see `folding`), and maps are in channels_last order. On a CPU each convolution is timed
+    beside others that compute the same (see `convolutions`), with the number of threads there is
+    now, and gives way where one is clearly faster: that takes seconds.
     The outputs are compared on `images`; a network that magnifies rounding errors by itself, as
     one with random weights may, can differ a little more on others. The copy cannot be trained,
     and its state dict fits no other network.
@@ -52,7 +52,7 @@ def prepare(model: nn.Module, images: Tensor) -> nn.Module:
     check_images(images)
     check_fit(images, model)
     check_finite("images", images)
-    if torch.finfo(images.dtype).eps > TOLERANCE:
+    if images.dtype not in (torch.float32, torch.float64):
         raise ValueError(
             f"images must be float32 or float64, got {images.dtype}: outputs in it cannot be the "
             f"same to {TOLERANCE:g}; prepare the model in float32, then convert the copy"
@@ -67,7 +67,7 @@ def prepare(model: nn.Module, images: Tensor) -> nn.Module:
     pools = [module for module in copy.modules() if isinstance(module, ImagePooling)]
     uses.replace(copy, {pool: ChannelsLast(pool) for pool in pools})
     check_same(copy, images, expected, "with batch norm folded")
-    if images.device.type == "cpu" and images.dtype in (torch.float32, torch.float64):
+    if images.device.type == "cpu":
         uses.replace(copy, faster_convolutions(uses))
         check_same(copy, images, expected, "with faster convolutions")
     return copy.eval()  # the new layers too

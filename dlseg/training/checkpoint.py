@@ -20,12 +20,16 @@ The entries, VERSION 1:
                   texts, "classes" names of the model's classes, "palette" 256 colours (0 to 255)
 """
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from dlseg.aside import new_file
+from dlseg.device import out_of_memory
 from dlseg.models import build_model
 from dlseg.schema import Unfit
 from dlseg.state import misfit, read_saved
@@ -104,9 +108,9 @@ def load_network(path: str | Path, output_stride: int | None = None) -> tuple[nn
     entries = load_checkpoint(path)
     if entries["model"] is None:
         raise CheckpointError(f"{path} does not say which network it holds; load its `weights`")
-    _check_description(entries, path)
-    changes = {} if output_stride is None else {"output_stride": output_stride}
-    model = build_model(entries["model"] | changes)
+    model = _described(entries, path)
+    if output_stride not in (None, model.output_stride):
+        model = build_model(entries["model"] | {"output_stride": output_stride})
     give_weights(model, entries, path)
     return model.eval(), entries
 
@@ -119,16 +123,40 @@ def give_weights(model: nn.Module, entries: dict, path: str | Path) -> None:
     model.load_state_dict(entries["weights"])
 
 
-def _check_description(entries: dict, path: str | Path) -> None:
-    """CheckpointError unless the described network, built without memory, has such weights."""
+class _AtMost(TorchFunctionMode):
+    """While it holds, layers may have so many numbers together; ValueError for more."""
+
+    def __init__(self, most: int):
+        super().__init__()
+        self.left = most
+
+    def __torch_function__(self, make, types, args=(), kwargs=None):
+        if make is torch.empty:
+            self.left -= math.prod(args[0] if isinstance(args[0], Sequence) else args)
+            if self.left < 0:
+                raise ValueError("it is larger than the weights in the file")
+        return make(*args, **kwargs or {})
+
+
+def _described(entries: dict, path: str | Path) -> nn.Module:
+    """The described network, as it is built. CheckpointError unless it has such weights.
+
+    It is never larger than the weights, so that a number in the file cannot fill the memory.
+    """
     try:
-        with torch.device("meta"):
-            difference = misfit(build_model(entries["model"]), entries["weights"])
+        with _AtMost(sum(weight.numel() for weight in entries["weights"].values())):
+            model = build_model(entries["model"])
     except Exception as error:  # what sizes without sense lead to
-        raise CheckpointError(f"{path}: no network can be as model says; {_OTHERWISE}") from error
-    if difference:
+        if out_of_memory(error):
+            raise
+        why = str(error).partition("\n")[0]
+        raise CheckpointError(
+            f"{path}: no network can be as model says ({why}); {_OTHERWISE}"
+        ) from error
+    if difference := misfit(model, entries["weights"]):
         held = f"weights are not those of model, {entries['model']}"
         raise CheckpointError(f"{path}: {held}: {difference}; {_OTHERWISE}")
+    return model
 
 
 def _read(path: Path) -> object:

@@ -47,7 +47,7 @@ def pictures(tmp_path_factory):
     """A photograph of 3 megapixels, and a smaller one, RGB."""
     folder = tmp_path_factory.mktemp("pictures")
     few = np.random.default_rng(0).integers(0, 256, (30, 20, 3), np.uint8)
-    for name, size in (("large.jpg", (1500, 2000)), ("small.png", (1000, 1000))):
+    for name, size in (("large.jpg", (1500, 2000)), ("small.png", (1500, 1500))):
         Image.fromarray(few).resize(size).save(folder / name)
     return folder
 
@@ -79,12 +79,12 @@ def test_peak_from_file_to_labels(network, pictures, tmp_path, monkeypatch):
 
 
 def test_too_little_memory_is_one_line_whose_remedy_helps(network, pictures, tmp_path):
-    """Under a limit of memory, whole: 84 MB for each copy of the probabilities."""
+    """Under a limit of memory, whole: 189 MB for each copy of the probabilities."""
     out, picture = tmp_path / "out", pictures / "small.png"
-    code, message, _ = predict(240, picture, network, out, "--tile", 0)
+    code, message, _ = predict(420, picture, network, out, "--tile", 0)
     assert code == 2 and message.count("\n") == 1
     assert "not enough memory for small: try --tile 513, or less" in message
-    code, message, _ = predict(240, picture, network, out, "--tile", 513)
+    code, message, _ = predict(420, picture, network, out, "--tile", 513)
     assert code == 0, message
 
 

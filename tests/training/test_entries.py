@@ -209,10 +209,11 @@ def described(**changes) -> dict:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"num_classes": 10**12}, "classifier.bias is (3,) in the file and (1000000000000,)"),
-        ({"width": 900.0}, "weights are not those of model"),
-        ({"network": "fcn-resnet34"}, "is absent in the file"),
-        ({"network": "deeplabv2-resnet18"}, "no network can be as model says"),
+        ({"num_classes": 10**12}, "num_classes must be an integer <= 4096, got 1000000000000"),
+        ({"width": 900.0}, "larger than the weights in the file"),
+        ({"network": "fcn-resnet34"}, "larger than the weights in the file"),
+        ({"width": 0.1}, "weights are not those of model"),
+        ({"network": "deeplabv2-resnet18"}, "no network can be as model says (output_stride"),
     ],
 )
 def test_a_description_of_another_network(tmp_path, changes, words):
