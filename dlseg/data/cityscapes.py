@@ -17,6 +17,7 @@ from dlseg.checks import check_choice
 from dlseg.data.faults import DataError, Fault, remark_count
 from dlseg.data.files import Pair
 from dlseg.data.palette import CITYSCAPES_PALETTE
+from dlseg.doors import check_labels
 
 # name and id of each train id in its order
 _TABLE = {
@@ -123,26 +124,17 @@ def label_of(image: Path) -> Path:
 def to_train_ids(ids: np.ndarray) -> np.ndarray:
     """Train ids, uint8, of ids 0 to 33 in an array of any shape; 255 where not evaluated.
 
-    Raises ValueError for another id.
+    Raises ValueError for another id, and for other than integers.
     """
-    if ids.size and not 0 <= ids.min() <= ids.max() < NUM_IDS:
-        raise ValueError(
-            f"ids must be 0 to {NUM_IDS - 1}, got {ids.min()} to {ids.max()}; "
-            "are these train ids already?"
-        )
-    return _TRAIN_IDS[ids]
+    check_labels("ids", ids, NUM_IDS, None)
+    return _TRAIN_IDS[ids.astype(np.uint8)]
 
 
 def to_ids(train_ids: np.ndarray) -> np.ndarray:
     """Ids, uint8, of train ids 0 to 18 in an array of any shape, as the benchmark wants them.
 
-    255 becomes 0, unlabelled. Raises ValueError for another train id.
+    255 becomes 0, unlabelled. Raises ValueError for another train id, and for other than integers.
     """
+    check_labels("train ids", train_ids, len(_IDS), VOID)
     void = train_ids == VOID
-    known = np.where(void, 0, train_ids)
-    if known.size and not 0 <= known.min() <= known.max() < len(_IDS):
-        raise ValueError(
-            f"train ids must be 0 to {len(_IDS) - 1} or {VOID}, "
-            f"got {known.min()} to {known.max()}; are these ids already?"
-        )
-    return np.where(void, 0, _IDS[known]).astype(np.uint8)
+    return np.where(void, 0, _IDS[np.where(void, 0, train_ids).astype(np.uint8)]).astype(np.uint8)

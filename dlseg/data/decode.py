@@ -33,6 +33,7 @@ from dlseg.data.formats import (
     webp_size,
     without_texts,
 )
+from dlseg.data.quiet import QUIET
 
 MAX_PIXELS = 250_000_000
 ORIENTATION = 274  # the tag of EXIF and TIFF
@@ -213,6 +214,12 @@ def _orientation(image: ImageFile) -> int:
 @contextmanager
 def _explained(path: Path, name: str, file: BinaryIO) -> Iterator[None]:
     """What a decoder raises as DataError, with the cause that the file's own structure shows."""
+    with QUIET, _causes(path, name, file):
+        yield
+
+
+@contextmanager
+def _causes(path: Path, name: str, file: BinaryIO) -> Iterator[None]:
     try:
         yield
     except (DataError, MemoryError):

@@ -130,6 +130,9 @@ def find_voc(root: str | Path) -> Path | None:
     return None
 
 
+_NO_TEXT = "the list is no text in UTF-8", "save it as UTF-8, one name a line"
+
+
 def read_names(lists: Path, split: str) -> list[str]:
     """The names of the images of one split, as in "2007_000032".
 
@@ -152,8 +155,9 @@ def read_names(lists: Path, split: str) -> list[str]:
             Fault(path, problem, "write it anew, as a file that you may read")
         ) from error
     except UnicodeDecodeError as error:
-        remedy = "save it as UTF-8, one name a line"
-        raise DataError(Fault(path, "the list is no text in UTF-8", remedy)) from error
+        raise DataError(Fault(path, *_NO_TEXT)) from error
+    if any("\0" in line for line in lines):  # UTF-16, as some editors save, or no list
+        raise DataError(Fault(path, *_NO_TEXT))
     names = [_name(line.strip()) for line in lines if line.strip()]
     twice = [name for name, times in Counter(names).items() if times > 1]
     if not names:

@@ -16,8 +16,8 @@ def upsample(x: Tensor, size: Sequence[int], align_corners: bool = False) -> Ten
     torchvision, takes each unit as a square of H/h x W/w pixels. True puts the outer units on the
     outer pixels, as the released networks in Caffe and TensorFlow do, which asks for sizes such
     as 321 or 513: 8 (h - 1) + 1 pixels, so that units lie on every eighth.
-    Raises: ValueError unless x are floats (B, C, h, w), and size two integers >= 1.
+    Raises: ValueError unless x are floats (B, C, h, w), at least one, and size two integers >= 1.
     """
-    check_maps("x", x)
+    check_maps("x", x, least=1)
     height, width = (check_integer("size", side, 1) for side in size)
     return F.interpolate(x, (height, width), mode="bilinear", align_corners=align_corners)

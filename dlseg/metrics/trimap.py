@@ -76,7 +76,8 @@ def band(mask: Tensor | np.ndarray, width: int) -> Tensor:
     (width,) = _checked_widths([width])
     if not str(getattr(mask, "dtype", None)).endswith("bool") or mask.ndim < 2:
         raise ValueError(f"mask must be bool (..., H, W), as of `boundary`, got {described(mask)}")
-    return squared_distance(torch.as_tensor(mask), width) <= width**2
+    mask = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask))  # its own copy
+    return squared_distance(mask, width) <= width**2
 
 
 class TrimapCurve:

@@ -63,14 +63,16 @@ def shrink_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
 
     The centres are those of bilinear upsampling with align_corners=False, so a score is taught the
     label of the place where the upsampling will put it.
+    Raises ValueError unless labels are integers (B, H, W), and size two integers >= 1.
     Source: DeepLab v1, section 3.1, which shrinks labels by 8.
     """
     if labels.dim() != 3 or labels.is_floating_point():
         raise ValueError(f"labels must be integers (B, H, W), got {described(labels)}")
+    size = tuple(check_integer("size", side, 1) for side in size)
     labels = labels.long()
     if labels.shape[1:] == torch.Size(size):
         return labels
-    return F.interpolate(labels[:, None].double(), tuple(size), mode="nearest-exact")[:, 0].long()
+    return F.interpolate(labels[:, None].double(), size, mode="nearest-exact")[:, 0].long()
 
 
 def loss_sums(maps: Sequence[Tensor], labels: Tensor, ignore_index: int = IGNORE) -> Tensor:

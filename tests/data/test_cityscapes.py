@@ -82,13 +82,13 @@ def test_ids_there_and_back():
 
 @pytest.mark.parametrize("wrong", [34, 255, -1])
 def test_ids_out_of_range(wrong):
-    with pytest.raises(ValueError, match=r"ids must be 0 to 33, got .* are these train ids"):
+    with pytest.raises(ValueError, match=r"ids must be 0 to 33, got .* ids of another list"):
         to_train_ids(np.array([7, wrong]))
 
 
 @pytest.mark.parametrize("wrong", [19, 254, -1])
 def test_train_ids_out_of_range(wrong):
-    with pytest.raises(ValueError, match=r"train ids must be 0 to 18 or 255, got .* are these ids"):
+    with pytest.raises(ValueError, match=r"train ids must be 0 to 18, or 255 .* of another list"):
         to_ids(np.array([255, 3, wrong]))
 
 

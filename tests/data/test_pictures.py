@@ -2,6 +2,7 @@
 
 import struct
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps, PngImagePlugin, TiffImagePlugin
 
 from dlseg.data.decode import frame_numbers
+from dlseg.data.faults import DataError
 from dlseg.data.files import read_label, write_image
 from dlseg.data.pictures import Decoded, read_image, read_pictures
 from tests.data.folders import random_image, random_labels
@@ -415,3 +417,15 @@ def test_what_is_no_picture_is_called_by_its_name(tmp_path, content, problem, re
     path.write_bytes(content)
     message = refusal(lambda: read_image(path), path)
     assert problem in message and remedy in message
+
+
+def test_odd_tags_are_no_news(tmp_path, recwarn):
+    """Pillow warns of them; two threads at once leave the filters as they were."""
+    Image.new("L", (3, 2)).save(tmp_path / "a.tif")
+    whole = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "cut.tif").write_bytes(whole[:-4])
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(2) as pool:
+        tried = [pool.submit(read_image, tmp_path / "cut.tif") for _ in range(20)]
+    assert all(isinstance(one.exception(), DataError) for one in tried)
+    assert not recwarn.list and warnings.filters == before
