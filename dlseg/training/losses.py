@@ -66,8 +66,10 @@ def shrink_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
     Raises ValueError unless labels are integers (B, H, W), and size two integers >= 1.
     Source: DeepLab v1, section 3.1, which shrinks labels by 8.
     """
-    if labels.dim() != 3 or labels.is_floating_point():
-        raise ValueError(f"labels must be integers (B, H, W), got {described(labels)}")
+    if labels.dim() != 3 or labels.is_floating_point() or not labels[:1].numel():
+        raise ValueError(
+            f"labels must be integers (B, H, W), at least one, got {described(labels)}"
+        )
     size = tuple(check_integer("size", side, 1) for side in size)
     labels = labels.long()
     if labels.shape[1:] == torch.Size(size):
