@@ -24,8 +24,9 @@ def check_image(x, model=None, channels: int = 3, name: str = "the image") -> No
 
 
 def check_maps(name: str, x) -> None:
-    """ValueError unless x is a tensor of floats (B, C, H, W), any of which may be 0."""
-    if not _is_tensor(x) or x.dim() != 4 or not x.is_floating_point():
+    """ValueError unless x is a tensor of floats (B, C, H, W), at least a channel and a pixel."""
+    fits = _is_tensor(x) and x.dim() == 4 and 0 not in x.shape[1:]
+    if not fits or not x.is_floating_point():
         raise ValueError(f"{name} must be floats (B, C, H, W), got {described(x)}")
 
 

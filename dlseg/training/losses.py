@@ -65,7 +65,7 @@ def shrink_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
     label of the place where the upsampling will put it.
     Source: DeepLab v1, section 3.1, which shrinks labels by 8.
     """
-    if labels.dim() != 3 or labels.is_floating_point():
+    if not isinstance(labels, Tensor) or labels.dim() != 3 or labels.is_floating_point():
         raise ValueError(f"labels must be integers (B, H, W), got {described(labels)}")
     labels = labels.long()
     if labels.shape[1:] == torch.Size(size):
