@@ -176,6 +176,7 @@ KINDS = {
     "arrays": ARRAYS,
     "pixels": PIXELS,
     "rows": ROWS,
+    "bytes": {name: LABELS[name] for name in LABELS if name not in ("float", "NaN")},
     "floats": FLOATS,
     "images": IMAGES,
     "pictures": PICTURES,

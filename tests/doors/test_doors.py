@@ -9,6 +9,7 @@ reason.
 import importlib
 import re
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -122,8 +123,12 @@ def curve(labels, predictions, num_classes=3, ignore_index=255) -> dict:
     return found.mean_iou()
 
 
-def field_size(model, size) -> object:
-    return inspect.receptive_field(model, size).size
+RECIPE = training.Recipe(iterations=1, batch_size=2, crop_size=33, scale=(1, 1))
+
+
+def trained(labels) -> Tensor:
+    model = deepcopy(network("fcn-resnet18"))
+    return torch.tensor(training.train(model, Data(labels), RECIPE).losses)
 
 
 def refined(unary, image, method="lattice", inputs="logits") -> Tensor:
@@ -170,6 +175,24 @@ ENTRIES = [
         )
         for name in ("ResNet", "MobileNetV2", "MobileNetV3", "VGG16", "Xception")
     ),
+    *(
+        Entry(name, lambda x, make=make: make()(x), ONE, "image", PROPAGATES)
+        for name, make in (
+            ("models.MultiScale", lambda: models.MultiScale(network("fcn-resnet18"))),
+            ("relatives.ImagePyramid", lambda: relatives.ImagePyramid(network("fcn-resnet18"))),
+        )
+    ),
+    Entry(
+        "relatives.CRFasRNN",
+        lambda x: relatives.CRFasRNN(network("fcn-resnet18")).eval()(x),
+        ONE,
+        "image unary",
+    ),
+    Entry(
+        "models.MultiScale",
+        lambda scale: models.MultiScale(network("fcn-resnet18"), (1, scale))(IMAGES).detach(),
+        {"scale": ("number", 0.5)},
+    ),
     # Inference and evaluation
     Entry(
         "inference.probabilities",
@@ -201,8 +224,8 @@ ENTRIES = [
     Entry(
         "training.evaluate",
         lambda labels: training.evaluate(pointwise(), Data(labels)).matrix,
-        {"labels": ("labels", LABELS)},
-        passes=("float", "NaN", "negative"),  # the data set makes uint8 of them
+        {"labels": ("bytes", LABELS)},
+        passes=("negative",),  # the data set makes uint8 of them
     ),
     Entry(
         "inference.frames",
@@ -240,7 +263,15 @@ ENTRIES = [
         {"width": ("integer", 12)},
         "widths",
     ),
-    # Losses
+    # Training
+    Entry("training.train", trained, {"labels": ("bytes", LABELS)}, passes=("negative",)),
+    Entry(
+        "training.TrainingPictures",
+        lambda labels: training.TrainingPictures(Data(labels), RECIPE)[0][1],
+        {"labels": ("bytes", LABELS)},
+        "label",
+        passes=("negative",),
+    ),
     Entry(
         "training.segmentation_loss",
         lambda maps, labels, ignore_index=255: training.segmentation_loss(
