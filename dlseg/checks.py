@@ -113,8 +113,11 @@ def check_share(name: str, value: float) -> None:
 
 def check_scales(scales: Sequence[float]) -> None:
     """ValueError unless there are scales, all of them positive and finite."""
-    good = isinstance(scales, Iterable) and len(scales) and all(isinstance(s, Real) for s in scales)
-    if not good or not all(0 < scale < math.inf for scale in scales):
+    good = isinstance(scales, Iterable) and len(scales)
+    if not good or not all(
+        isinstance(scale, Real) and not isinstance(scale, bool) and 0 < scale < math.inf
+        for scale in scales
+    ):
         raise ValueError(f"scales must be positive numbers, at least one, got {scales!r}")
 
 

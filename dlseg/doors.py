@@ -23,11 +23,11 @@ def check_image(x, model=None, channels: int = 3, name: str = "the image") -> No
     check_fit(x, model, name)
 
 
-def check_maps(name: str, x, least: int = 0) -> None:
-    """ValueError unless x is a tensor of floats (B, C, H, W), each of which is at least `least`."""
-    if not _is_tensor(x) or x.dim() != 4 or not x.is_floating_point() or min(x.shape) < least:
-        some = f", each at least {least}" if least else ""
-        raise ValueError(f"{name} must be floats (B, C, H, W){some}, got {described(x)}")
+def check_maps(name: str, x) -> None:
+    """ValueError unless x is a tensor of floats (B, C, H, W), at least a channel and a pixel."""
+    fits = _is_tensor(x) and x.dim() == 4 and 0 not in x.shape[1:]
+    if not fits or not x.is_floating_point():
+        raise ValueError(f"{name} must be floats (B, C, H, W), got {described(x)}")
 
 
 def check_fit(x, model, name: str = "the image") -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor, nn
 
 from dlseg.checks import check_choice, check_integer, check_number
-from dlseg.crf.exact import check_unary
+from dlseg.crf.exact import MOST_ITERATIONS, check_unary
 from dlseg.crf.fast.filtering import METHODS, build_filter
 from dlseg.crf.fast.updates import PairUpdate, ProductUpdate, SoftmaxUpdate, begin
 from dlseg.crf.kernels import NORMALIZATIONS, Kernel, check_classes
@@ -52,7 +52,7 @@ class DenseCRF(nn.Module):
         if not 0 <= trim < 1:
             raise ValueError(f"trim must be at least 0 and below 1, got {trim}")
         self.kernels, self.trim = tuple(kernels), trim
-        self.iterations = check_integer("iterations", iterations, 0)
+        self.iterations = check_integer("iterations", iterations, 0, MOST_ITERATIONS)
         self.normalization, self.self_term = normalization, self_term
         self.inputs, self.method = inputs, method
         self.weights = nn.ParameterList(kernel.weight_tensor() for kernel in kernels)

@@ -24,6 +24,7 @@ from dlseg.doors import check_finite, check_maps
 
 Filter = Callable[[Tensor], Tensor]
 TINY = 1e-20  # pydensecrf adds it to n before it divides
+MOST_ITERATIONS = 10_000  # of mean field, which settles within some tens
 FAR = 32.0  # sigmas from the mean; beyond, float32 loses too much of |f|^2
 
 
@@ -158,12 +159,17 @@ def check_unary(unary: Tensor, image: Tensor, iterations: int) -> None:
         )
     if unary.device != image.device:
         raise ValueError(f"the unary is on {unary.device} and the image on {image.device}")
-    check_integer("iterations", iterations, 0)
+    check_integer("iterations", iterations, 0, MOST_ITERATIONS)
     check_finite("the unary", unary)
 
 
 def check_pixels(unary: Tensor, image: Tensor, kernels: Sequence[tuple], iterations: int) -> None:
     """ValueError for what `DenseCRF` refuses, of one unary (C, H, W) and one image (H, W, 3)."""
+    if unary.dtype != torch.float32 or image.dim() != 3 or image.shape[2] != 3:
+        raise ValueError(
+            "expected the unary, float32 (C, H, W), and an image (H, W, 3), got "
+            f"{described(unary)} and {described(image)}; DenseCRF takes others"
+        )
     batch = image[None].movedim(-1, 1)
     check_unary(unary[None], batch, iterations)
     for kernel in kernels:

@@ -130,10 +130,16 @@ def check_same(model: nn.Module, images: Tensor, expected, how: str) -> None:
     """RuntimeError where outputs of `model` are further than `TOLERANCE` from those `expected`."""
     with torch.inference_mode():
         outputs = model(images)
-    for ours, theirs in zip(tree_leaves(outputs), tree_leaves(expected), strict=True):
+    for ours, theirs in zip(tensors(outputs), tensors(expected), strict=True):
         difference = (ours - theirs).abs().max() / theirs.abs().max()
         if not difference <= TOLERANCE:
             raise RuntimeError(
                 f"{how} the outputs of the model differ by {difference:.1e} of their largest "
                 f"value, more than {TOLERANCE:g}; use the model as it is"
             )
+
+
+def tensors(output) -> list[Tensor]:
+    """All floats that a model returned, its logits first."""
+    leaves = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+    return [logits_of(output), *(leaf for leaf in leaves if leaf.is_floating_point())]

@@ -18,6 +18,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from dlseg.doors import main_tensor
+
 WATCHED = (nn.Conv2d, nn.BatchNorm2d)  # exactly these: a subclass may do something else
 
 
@@ -98,7 +100,8 @@ def watch(model: nn.Module, images: Tensor) -> Uses:
         image = torch.empty(images.shape, dtype=images.dtype, device=images.device)
         try:
             with uses:
-                uses.read(model(image))
+                output = model(image)
+                uses.read((output, main_tensor(output)))
         except (DataDependentOutputException, DynamicOutputShapeException) as error:
             raise ValueError(
                 f"the model's path depends on the values of the image ({error.func}), so that it "

@@ -37,6 +37,7 @@ def tiled_probabilities(
     check_images(images)
     check_scales(scales)
     check_tile(tile, overlap)
+    tile, overlap = int(tile), int(overlap)  # NumPy's would overflow
     rows, columns = (tile_weights(side, tile, overlap) for side in images.shape[2:])
     total = None
     for top, down in rows:
@@ -59,6 +60,7 @@ def tile_weights(side: int, tile: int, overlap: int) -> list[tuple[int, Tensor]]
     """
     check_integer("side", side, 1)
     check_tile(tile, overlap)
+    side, tile, overlap = int(side), int(tile), int(overlap)
     length = min(tile, side)
     steps = -(-(side - length) // (tile - overlap))  # rounded up
     starts = [min(step * (tile - overlap), side - length) for step in range(steps + 1)]

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from numbers import Integral
+from operator import index
 
 import torch
 from torch import Tensor, nn
 
 from dlseg.checks import check_integer
 from dlseg.doors import main_tensor
+
+LARGEST = 2**20  # pixels of a side
 
 
 @contextmanager
@@ -30,10 +32,11 @@ def input_shape(model: nn.Module, input_size) -> tuple[int, int, int]:
     given are those of the model's first convolution in definition order, 3 where it has none.
     Raises ValueError where input_size is none of these.
     """
-    one = isinstance(input_size, Integral)
-    sizes = (
-        (input_size,) * 2 if one else tuple(input_size) if hasattr(input_size, "__len__") else ()
-    )
+    try:
+        index(input_size)
+        sizes = (input_size,) * 2
+    except TypeError:
+        sizes = tuple(input_size) if isinstance(input_size, Sequence | torch.Tensor) else ()
     if len(sizes) == 2:
         sizes = (_first_channels(model), *sizes)
     if len(sizes) != 3:
@@ -43,9 +46,9 @@ def input_shape(model: nn.Module, input_size) -> tuple[int, int, int]:
         )
     channels, height, width = sizes
     return (
-        check_integer("channels of input_size", channels, 1),
-        check_integer("height of input_size", height, 1),
-        check_integer("width of input_size", width, 1),
+        check_integer("channels of input_size", channels, 1, LARGEST),
+        check_integer("height of input_size", height, 1, LARGEST),
+        check_integer("width of input_size", width, 1, LARGEST),
     )
 
 

@@ -88,7 +88,7 @@ def effective_field(
     Raises ValueError as `gradient_support`, or where samples is no integer >= 1.
     Source: Luo et al. 2016, "Understanding the effective receptive field".
     """
-    samples, seed = check_integer("samples", samples, 1), check_integer("seed", seed, 0)
+    samples, seed = check_integer("samples", samples, 1, 10**6), check_integer("seed", seed, 0)
     shape = input_shape(model, input_size)
     like = next(model.parameters(), torch.empty(0))
     generator = torch.Generator().manual_seed(seed)

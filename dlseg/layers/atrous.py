@@ -13,6 +13,8 @@ from torch import Tensor
 from dlseg.arithmetic import effective_kernel, output_size
 from dlseg.checks import check_integer, described
 
+LARGEST = 2**16  # pixels: rate, stride and padding are no longer than any image
+
 
 def output_shape(x: Tensor, weight: Tensor, rate: int, stride: int, padding: int) -> tuple:
     """Shape (B, D, H', W') of the convolution of x (B, C, H, W) with weight (D, C, k, k).
@@ -20,7 +22,17 @@ def output_shape(x: Tensor, weight: Tensor, rate: int, stride: int, padding: int
     rate, stride, padding: pixels of x, the same for both axes.
     Raises: ValueError if the shapes do not fit each other, or the kernel does not fit into x.
     """
-    if x.dim() != 4 or weight.dim() != 4 or x.shape[1] != weight.shape[1]:
+    check_fits(x, weight)
+    height = output_size(x.shape[2], weight.shape[2], stride, padding, rate)
+    width = output_size(x.shape[3], weight.shape[3], stride, padding, rate)
+    return x.shape[0], weight.shape[0], height, width
+
+
+def check_fits(x: Tensor, weight: Tensor) -> None:
+    """ValueError unless x (B, C, H, W) and weight (D, C, k, k) are floats that fit each other."""
+    if not isinstance(x, Tensor) or x.dim() != 4:
+        raise ValueError(f"expected x (B, C, H, W), got {described(x)}")
+    if weight.dim() != 4 or x.shape[1] != weight.shape[1]:
         raise ValueError(
             "expected x (B, C, H, W) and weight (D, C, k, k) with the same C, "
             f"got {tuple(x.shape)} and {tuple(weight.shape)}"
@@ -29,15 +41,12 @@ def output_shape(x: Tensor, weight: Tensor, rate: int, stride: int, padding: int
         raise ValueError(
             f"x and weight must be floats of one kind, got {described(x)} and {described(weight)}"
         )
-    height = output_size(x.shape[2], weight.shape[2], stride, padding, rate)
-    width = output_size(x.shape[3], weight.shape[3], stride, padding, rate)
-    return x.shape[0], weight.shape[0], height, width
 
 
 def check_window(rate: int, stride: int, padding: int) -> tuple[int, int, int]:
     """The three as plain ints. ValueError unless rate and stride are >= 1 and padding is >= 0."""
-    rate, stride = check_integer("rate", rate, 1), check_integer("stride", stride, 1)
-    return rate, stride, check_integer("padding", padding, 0)
+    given = (("rate", rate, 1), ("stride", stride, 1), ("padding", padding, 0))
+    return tuple(check_integer(*number, LARGEST) for number in given)
 
 
 def insert_zeros(weight: Tensor, rate: int) -> Tensor:
@@ -48,7 +57,7 @@ def insert_zeros(weight: Tensor, rate: int) -> Tensor:
     """
     if weight.dim() != 4:
         raise ValueError(f"expected weight (D, C, k, k), got {described(weight)}")
-    rate = check_integer("rate", rate, 1)
+    rate = check_integer("rate", rate, 1, LARGEST)
     rows = effective_kernel(weight.shape[2], rate)
     columns = effective_kernel(weight.shape[3], rate)
     holes = weight.new_zeros(*weight.shape[:2], rows, columns)
@@ -64,6 +73,7 @@ def atrous_taps(x: Tensor, weight: Tensor, rate: int = 1, stride: int = 1, paddi
     Returns: (B, D, H', W'). Raises: ValueError if the shapes do not fit.
     """
     rate, stride, padding = check_window(rate, stride, padding)
+    check_fits(x, weight)
     y = x.new_zeros(output_shape(x, weight, rate, stride, padding))  # (B, D, H', W')
     height, width = y.shape[2:]
     x = F.pad(x, [padding] * 4)  # (B, C, H + 2p, W + 2p)
@@ -93,6 +103,7 @@ def atrous_interleave(x: Tensor, weight: Tensor, rate: int = 1, stride: int = 1,
     Arguments, result and errors as in `atrous_taps`.
     """
     rate, stride, padding = check_window(rate, stride, padding)
+    check_fits(x, weight)
     y = x.new_empty(output_shape(x, weight, rate, stride, padding))  # (B, D, H', W')
     height, width = y.shape[2:]
     x = F.pad(x, [padding] * 4)  # (B, C, H + 2p, W + 2p)

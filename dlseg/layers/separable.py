@@ -6,6 +6,8 @@ from torch import Tensor, nn
 from dlseg.arithmetic import same_padding
 from dlseg.checks import check_integer
 
+LARGEST = 2**16  # of any of its numbers
+
 
 class SeparableConv2d(nn.Module):
     """A k x k depthwise convolution and a 1x1 (pointwise) one, each followed by BN and a ReLU.
@@ -32,11 +34,11 @@ class SeparableConv2d(nn.Module):
         eps: float = 1e-5,
     ):
         super().__init__()
-        in_channels = check_integer("in_channels", in_channels, 1)
-        out_channels = check_integer("out_channels", out_channels, 1)
-        kernel_size = check_integer("kernel_size", kernel_size, 1)
-        stride = check_integer("stride", stride, 1)
-        rate = check_integer("rate", rate, 1)
+        in_channels = check_integer("in_channels", in_channels, 1, LARGEST)
+        out_channels = check_integer("out_channels", out_channels, 1, LARGEST)
+        kernel_size = check_integer("kernel_size", kernel_size, 1, LARGEST)
+        stride = check_integer("stride", stride, 1, LARGEST)
+        rate = check_integer("rate", rate, 1, LARGEST)
         self.activate_between, self.activate_after = activate_between, activate_after
         window = kernel_size, stride, same_padding(kernel_size, rate), rate
         # groups: one filter per channel

@@ -18,6 +18,6 @@ def upsample(x: Tensor, size: Sequence[int], align_corners: bool = False) -> Ten
     as 321 or 513: 8 (h - 1) + 1 pixels, so that units lie on every eighth.
     Raises: ValueError unless x are floats (B, C, h, w), at least one, and size two integers >= 1.
     """
-    check_maps("x", x, least=1)
+    check_maps("x", x)
     height, width = (check_integer("size", side, 1) for side in size)
     return F.interpolate(x, (height, width), mode="bilinear", align_corners=align_corners)

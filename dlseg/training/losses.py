@@ -66,7 +66,8 @@ def shrink_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
     Raises ValueError unless labels are integers (B, H, W), and size two integers >= 1.
     Source: DeepLab v1, section 3.1, which shrinks labels by 8.
     """
-    if labels.dim() != 3 or labels.is_floating_point() or not labels[:1].numel():
+    tensor = isinstance(labels, Tensor) and labels.dim() == 3 and labels[:1].numel()
+    if not tensor or labels.is_floating_point():
         raise ValueError(
             f"labels must be integers (B, H, W), at least one, got {described(labels)}"
         )

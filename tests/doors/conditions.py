@@ -159,15 +159,24 @@ MODELS = {
     "nothing": returns(lambda y: None),
     "text": returns(lambda y: "logits"),
     "an empty tuple": returns(lambda y: ()),
-    "an array": returns(lambda y: y.numpy()),
+    "an array": returns(lambda y: y.detach().numpy()),
     "labels": returns(lambda y: y.argmax(1)),
     "one vector": returns(lambda y: y.mean((2, 3))),
     "NaN": returns(lambda y: y * torch.nan),
     "infinity": returns(lambda y: y + torch.inf),
 }
 ROWS = {name: FLOATS[name] for name in ("NaN", "inf", "float64", "not contiguous", "no batch")}
+SINGLE = ("NaN", "inf", "half", "float64", "not contiguous", "integers", "no pixel")
+# Of functions that take one image without a batch: tensors, arrays, and colours (H, W, 3).
+UNARY = {name: FLOATS[name] for name in (*SINGLE, "bfloat16", "no batch")}
+ARRAYS = {name: FLOATS[name] for name in (*SINGLE, "None", "empty batch")}
+PIXELS = {name: PICTURES[name] for name in ("NaN", "0..1 range", "normalised", "int8", "half")}
 KINDS = {
+    "unary": UNARY,
+    "arrays": ARRAYS,
+    "pixels": PIXELS,
     "rows": ROWS,
+    "bytes": {name: LABELS[name] for name in LABELS if name not in ("float", "NaN")},
     "floats": FLOATS,
     "images": IMAGES,
     "pictures": PICTURES,

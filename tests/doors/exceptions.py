@@ -38,7 +38,7 @@ NO_DOOR = {
         RECORD: "ExportError Frame",
         TWIN: "check_scales check_tile shares tile_weights",
         MACHINERY: "evaluating fold watch",
-        FILES: "onnx_differences",
+        FILES: "export_onnx onnx_differences",
     },
     "dlseg.inspect": {
         RECORD: "Cost",

@@ -9,6 +9,7 @@ reason.
 import importlib
 import re
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -63,10 +64,21 @@ class Data:
         self.labels = labels
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return 2
 
     def __getitem__(self, index: int):
-        return PICTURE[index].permute(1, 2, 0).numpy(), self.labels[index].numpy().astype(np.uint8)
+        labels = first(self.labels, index)
+        return rgb(PICTURE, index), labels if labels is None else labels.astype(np.uint8)
+
+
+def first(x: Tensor | None, index: int = 0) -> np.ndarray | None:
+    """One of a batch as an array."""
+    return None if x is None else np.asarray(x[min(index, len(x)) :][:1].squeeze(0))
+
+
+def rgb(x: Tensor | None, index: int = 0) -> np.ndarray | None:
+    """One of a batch of images as an array with the channels last."""
+    return first(x if x is None else x.movedim(-3, -1), index)
 
 
 NETWORKS = {
@@ -111,8 +123,12 @@ def curve(labels, predictions, num_classes=3, ignore_index=255) -> dict:
     return found.mean_iou()
 
 
-def field_size(model, size) -> object:
-    return inspect.receptive_field(model, size).size
+RECIPE = training.Recipe(iterations=1, batch_size=2, crop_size=33, scale=(1, 1))
+
+
+def trained(labels) -> Tensor:
+    model = deepcopy(network("fcn-resnet18"))
+    return torch.tensor(training.train(model, Data(labels), RECIPE).losses)
 
 
 def refined(unary, image, method="lattice", inputs="logits") -> Tensor:
@@ -159,6 +175,24 @@ ENTRIES = [
         )
         for name in ("ResNet", "MobileNetV2", "MobileNetV3", "VGG16", "Xception")
     ),
+    *(
+        Entry(name, lambda x, make=make: make()(x), ONE, "image", PROPAGATES)
+        for name, make in (
+            ("models.MultiScale", lambda: models.MultiScale(network("fcn-resnet18"))),
+            ("relatives.ImagePyramid", lambda: relatives.ImagePyramid(network("fcn-resnet18"))),
+        )
+    ),
+    Entry(
+        "relatives.CRFasRNN",
+        lambda x: relatives.CRFasRNN(network("fcn-resnet18")).eval()(x),
+        ONE,
+        "image unary",
+    ),
+    Entry(
+        "models.MultiScale",
+        lambda scale: models.MultiScale(network("fcn-resnet18"), (1, scale))(IMAGES).detach(),
+        {"scale": ("number", 0.5)},
+    ),
     # Inference and evaluation
     Entry(
         "inference.probabilities",
@@ -173,6 +207,7 @@ ENTRIES = [
         ),
         EVALUATED | {"images": IMAGE, "tile": ("integer", 20), "overlap": ("integer", 4)},
         "logits image",
+        passes=("ten digits",),  # a tile larger than the image takes it whole
     ),
     Entry(
         "inference.prepare",
@@ -188,13 +223,13 @@ ENTRIES = [
     ),
     Entry(
         "training.evaluate",
-        lambda labels: training.evaluate(pointwise(), Data(labels.clone())).matrix,
-        {"labels": ("labels", LABELS)},
-        passes=("float", "NaN", "negative", "other size", "None"),  # the data set gives uint8
+        lambda labels: training.evaluate(pointwise(), Data(labels)).matrix,
+        {"labels": ("bytes", LABELS)},
+        passes=("negative",),  # the data set makes uint8 of them
     ),
     Entry(
         "inference.frames",
-        lambda model: next(inference.frames(model, [PICTURE[0].permute(1, 2, 0).numpy()])).labels,
+        lambda model: next(inference.frames(model, [rgb(PICTURE)])).labels,
         EVALUATED,
         "logits",
     ),
@@ -214,6 +249,7 @@ ENTRIES = [
         curve,
         {"labels": LABEL, "predictions": ("labels", LABELS.clamp(max=2))},
         "predictions",
+        passes=("another class list", "negative"),  # without void there is no band
     ),
     Entry(
         "metrics.boundary",
@@ -227,7 +263,15 @@ ENTRIES = [
         {"width": ("integer", 12)},
         "widths",
     ),
-    # Losses
+    # Training
+    Entry("training.train", trained, {"labels": ("bytes", LABELS)}, passes=("negative",)),
+    Entry(
+        "training.TrainingPictures",
+        lambda labels: training.TrainingPictures(Data(labels), RECIPE)[0][1],
+        {"labels": ("bytes", LABELS)},
+        "label",
+        passes=("negative",),
+    ),
     Entry(
         "training.segmentation_loss",
         lambda maps, labels, ignore_index=255: training.segmentation_loss(
@@ -276,7 +320,9 @@ ENTRIES = [
         lambda iterations: crf.DenseCRF(KERNELS, iterations)(MAPS, PICTURE),
         {"iterations": ("integer", 2)},
     ),
-    Entry("crf.Kernel", refined_by(sxy=3.0, srgb=13.0, weight=2.0), KERNEL, AUTO),
+    Entry(
+        "crf.Kernel", refined_by(sxy=3.0, srgb=13.0, weight=2.0), KERNEL, AUTO, ("negative",)
+    ),  # a weight below 0 rewards disagreement
     Entry("crf.smoothness", lambda sxy: refined_by(sxy=3.0)(sxy=sxy), {"sxy": KERNEL["sxy"]}),
     Entry(
         "crf.mean_field_progress",
@@ -289,20 +335,16 @@ ENTRIES = [
     Entry(
         "crf.lattice_mean_field",
         lambda unary, image: crf.lattice_mean_field(
-            unary[0], image[0].permute(1, 2, 0), [(3, 13, 2.0), (2, None, 1.0)], 2
+            unary, image, [(3, 13, 2.0), (2, None, 1.0)], 2
         ),
-        {"unary": FLOAT, "image": PIXELS},
-        AUTO + " features index axes iteration",
-        passes=("empty batch", "5 channels"),
+        {"unary": ("unary", MAPS[0]), "image": ("pixels", PICTURE[0].movedim(0, 2))},
+        AUTO,
     ),
     Entry(
         "crf.dense_crf",
-        lambda image, probabilities: crf.dense_crf(
-            np.asarray(image[0].permute(1, 2, 0)), np.asarray(probabilities[0]), 2
-        ),
-        {"image": PIXELS, "probabilities": P},
-        AUTO + " probabilities unary",
-        passes=("bfloat16", "empty batch"),
+        lambda image, probabilities: crf.dense_crf(rgb(image), first(probabilities), 2),
+        {"image": PIXELS, "probabilities": ("arrays", MAPS.softmax(1))},
+        AUTO + " probabilities",
     ),
     Entry(
         "crf.features",
@@ -320,7 +362,7 @@ ENTRIES = [
         "crf.unary_from_probabilities",
         crf.unary_from_probabilities,
         {"probabilities": P, "clip": ("number", 1e-3)},
-        passes=("no batch",),
+        passes=("no batch", "no pixel"),
     ),
     Entry(
         "crf.unary_from_labels",
@@ -330,7 +372,9 @@ ENTRIES = [
     ),
     Entry(
         "crf.iou_score",
-        lambda labels: crf.iou_score([(MAPS[0], PICTURE[0], labels[0])], 1)(KERNELS),
+        lambda labels: crf.iou_score(
+            [(MAPS[0], PICTURE[0], None if labels is None else labels[0])], 1
+        )(KERNELS),
         {"labels": LABEL},
     ),
     Entry(
@@ -357,8 +401,8 @@ ENTRIES = [
                 x, WEIGHT.to(x) if isinstance(x, Tensor) else WEIGHT, **window
             ),
             VECTOR | ATROUS,
-            "expected",
-            passes=(*PROPAGATES, "ten digits"),
+            "expected size",
+            passes=PROPAGATES,
         )
         for call in (layers.atrous_taps, layers.atrous_conv2d, layers.atrous_interleave)
     ),
@@ -375,7 +419,6 @@ ENTRIES = [
             lambda size, call=call: call(pointwise(), size),
             {"size": ("integer", 12)},
             "input_size",
-            passes=("ten digits",),
         )
         for call in (inspect.receptive_field, inspect.cost)
     ),
@@ -384,6 +427,7 @@ ENTRIES = [
             f"inspect.{name}",
             lambda call=call, **window: call(pointwise(), (8, 9), **window),
             arguments,
+            "unit",
             passes=("ten digits",),
         )
         for name, call, arguments in (
@@ -402,21 +446,15 @@ ENTRIES = [
     # Pictures
     Entry(
         "inference.overlay",
-        lambda labels: inference.overlay(
-            PICTURE[0].permute(1, 2, 0).numpy(),
-            labels if labels is None else labels[0].numpy(),
-            data.voc_palette(),
-        ),
+        lambda labels: inference.overlay(rgb(PICTURE), first(labels), data.voc_palette()),
         {"labels": LABEL},
         passes=("another class list",),
     ),
     Entry(
         "data.labels_from_colours",
-        lambda image: data.labels_from_colours(
-            np.asarray(image[0].permute(1, 2, 0)) // 255 * 0, data.voc_palette()
-        ),
-        {"image": PIXELS},
-        passes=("empty batch",),
+        lambda image: data.labels_from_colours(rgb(image), data.voc_palette()),
+        {"image": ("pictures", torch.zeros_like(PICTURE))},
+        passes=("integers in 0/1", "no pixel"),
     ),
     Entry("data.voc_palette", data.voc_palette, {"size": ("integer", 21)}),
     Entry(
@@ -429,11 +467,8 @@ ENTRIES = [
     ),
     Entry(
         "data.to_tensors",
-        lambda image: data.to_tensors(
-            np.asarray(image[0].permute(1, 2, 0)), np.zeros((6, 7), np.uint8)
-        )[0],
+        lambda image: data.to_tensors(rgb(image), np.zeros((6, 7), np.uint8))[0],
         {"image": PIXELS},
-        passes=("empty batch",),
     ),
     Entry(
         "layers.SeparableConv2d",
@@ -454,9 +489,7 @@ ENTRIES = [
     ),
     Entry(
         "inference.legend",
-        lambda labels: inference.legend(
-            labels if labels is None else labels[0].numpy(), ["a"] * 256, data.voc_palette()
-        ),
+        lambda labels: inference.legend(first(labels), ["a"] * 256, data.voc_palette()),
         {"labels": LABEL},
         passes=("another class list", "other size"),
     ),

@@ -101,6 +101,8 @@ def auxiliary_loss(
     Source: PSPNet, section 4; torchvision takes 0.5 for its DeepLab v3.
     """
     check_labels("labels", labels, logits.shape[1], ignore_index)
+    if {logits.shape[2:], aux.shape[2:]} != {labels.shape[1:]}:
+        raise ValueError(f"labels are {tuple(labels.shape)}, the logits {tuple(logits.shape)}")
     count = (labels != ignore_index).sum().clamp(min=1)
     main, other = (
         F.cross_entropy(maps, labels.long(), ignore_index=ignore_index, reduction="sum") / count

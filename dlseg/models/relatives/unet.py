@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dlseg.arithmetic import round_channels
 from dlseg.checks import check_backbone, check_classes, check_integer
+from dlseg.doors import check_image
 
 CHANNELS = (64, 128, 256, 512, 1024)
 MARGIN = 92  # pixels that the valid convolutions take from each side
@@ -109,10 +110,7 @@ class UNet(nn.Module):
         return self.classifier(y)
 
     def _check(self, x: Tensor) -> None:
-        if x.dim() != 4 or x.shape[1] != self.in_channels or min(x.shape[2:]) < 1:
-            raise ValueError(
-                f"expected an image (B, {self.in_channels}, H, W), got {tuple(x.shape)}"
-            )
+        check_image(x, self, self.in_channels)
 
     def _initialise(self) -> None:
         for module in self.modules():
