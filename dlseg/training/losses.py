@@ -67,10 +67,9 @@ def shrink_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
     """
     if not isinstance(labels, Tensor) or labels.dim() != 3 or labels.is_floating_point():
         raise ValueError(f"labels must be integers (B, H, W), got {described(labels)}")
-    labels = labels.long()
     if labels.shape[1:] == torch.Size(size):
         return labels
-    return F.interpolate(labels[:, None].double(), tuple(size), mode="nearest-exact")[:, 0].long()
+    return F.interpolate(labels[:, None].float(), tuple(size), mode="nearest-exact")[:, 0].long()
 
 
 def loss_sums(maps: Sequence[Tensor], labels: Tensor, ignore_index: int = IGNORE) -> Tensor:
@@ -80,7 +79,7 @@ def loss_sums(maps: Sequence[Tensor], labels: Tensor, ignore_index: int = IGNORE
     """
     sums = []
     for logits in maps:
-        target = shrink_labels(labels, logits.shape[2:])
+        target = shrink_labels(labels, logits.shape[2:]).long()
         # Half precision cannot hold a sum over so many pixels.
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         sums.append(F.cross_entropy(logits, target, ignore_index=ignore_index, reduction="sum"))
