@@ -16,9 +16,9 @@ def check_image(x, model=None, channels: int = 3, name: str = "the image") -> No
     There must be at least an image and a pixel. model: see `check_fit`; None asks nothing.
     """
     if not _is_tensor(x) or x.dim() != 4 or x.shape[1] != channels or min(x.shape) < 1:
+        got = tuple(x.shape) if _is_tensor(x) else described(x)
         raise ValueError(
-            f"expected an image (B, {channels}, H, W), got {described(x)}: give {name} as a batch "
-            "of at least one, x[None] for a single one"
+            f"expected an image (B, {channels}, H, W), got {got}; a single one needs image[None]"
         )
     check_fit(x, model, name)
 

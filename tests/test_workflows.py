@@ -139,7 +139,6 @@ def test_actionlint_finds_nothing_and_would_find_something(tmp_path):
         assert done.returncode == code, done.stdout.decode()
 
 
-@pytest.mark.xfail(reason="mutants and fuzz are not in the Makefile yet", strict=True)
 def test_nightly_names_targets_that_exist():
     parts = re.search(r"^NIGHTLY := (.*)$", MAKEFILE, re.MULTILINE)[1].split()
     assert set(parts) <= TARGETS

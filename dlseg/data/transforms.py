@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
-from dlseg.checks import check_integer, check_number, check_rgb, check_share, described
+from dlseg.checks import check_integer, check_rgb, check_share, described
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,9 +44,7 @@ class RandomScale:
     high: float = 2.0
 
     def __post_init__(self):
-        check_number("low", self.low, 0)
-        check_number("high", self.high, 0)
-        if not 0 < self.low <= self.high:
+        if not 0 < self.low <= self.high < float("inf"):
             raise ValueError(f"expected 0 < low <= high, got low={self.low}, high={self.high}")
 
     def __call__(self, image, label, rng):

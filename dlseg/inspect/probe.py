@@ -6,6 +6,10 @@ from operator import index
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+)
 
 from dlseg.checks import check_integer
 from dlseg.doors import main_tensor
@@ -60,6 +64,8 @@ def telling(model: nn.Module, shape: tuple[int, ...]) -> Iterator[None]:
         raise ValueError(f"the model's weights must be floats, got {like.dtype}")
     try:
         yield
+    except (DataDependentOutputException, DynamicOutputShapeException):
+        raise  # not the shape's fault
     except (RuntimeError, TypeError, IndexError) as error:
         reason = str(error).strip().splitlines()[0]
         kinds = {type(module).__name__ for module in model.modules()}

@@ -66,16 +66,15 @@ def shrink_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
     Raises ValueError unless labels are integers (B, H, W), and size two integers >= 1.
     Source: DeepLab v1, section 3.1, which shrinks labels by 8.
     """
-    tensor = isinstance(labels, Tensor) and labels.dim() == 3 and labels[:1].numel()
-    if not tensor or labels.is_floating_point():
-        raise ValueError(
-            f"labels must be integers (B, H, W), at least one, got {described(labels)}"
-        )
-    size = tuple(check_integer("size", side, 1) for side in size)
-    labels = labels.long()
+    if not isinstance(labels, Tensor) or labels.dim() != 3 or labels.is_floating_point():
+        raise ValueError(f"labels must be integers (B, H, W), got {described(labels)}")
+    if not labels[:1].numel():
+        raise ValueError(f"labels must be at least one, got {described(labels)}")
+    for side in size:
+        check_integer("size", side, 1)
     if labels.shape[1:] == torch.Size(size):
         return labels
-    return F.interpolate(labels[:, None].double(), size, mode="nearest-exact")[:, 0].long()
+    return F.interpolate(labels[:, None].float(), tuple(size), mode="nearest-exact")[:, 0].long()
 
 
 def loss_sums(maps: Sequence[Tensor], labels: Tensor, ignore_index: int = IGNORE) -> Tensor:
@@ -85,7 +84,7 @@ def loss_sums(maps: Sequence[Tensor], labels: Tensor, ignore_index: int = IGNORE
     """
     sums = []
     for logits in maps:
-        target = shrink_labels(labels, logits.shape[2:])
+        target = shrink_labels(labels, logits.shape[2:]).long()
         # Half precision cannot hold a sum over so many pixels.
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         sums.append(F.cross_entropy(logits, target, ignore_index=ignore_index, reduction="sum"))

@@ -182,9 +182,9 @@ def test_bad_input_says_what_to_do(name):
             lambda: on_meta(name, weights="coco"),
             "^weights must be one of None, imagenet",
         ),
-        (lambda: model(torch.empty(1, 1, 32, 32)), r"\(B, 3, H, W\), got \(1, 1, 32, 32\)"),
-        (lambda: model(torch.empty(3, 32, 32)), r"\(B, 3, H, W\), got \(3, 32, 32\)"),
-        (lambda: model(torch.empty(1, 3, 0, 32)), r"\(B, 3, H, W\), got \(1, 3, 0, 32\)"),
+        (lambda: model(torch.empty(1, 1, 32, 32)), r"\(B, 3, H, W\), got .*\(1, 1, 32, 32\)"),
+        (lambda: model(torch.empty(3, 32, 32)), r"\(B, 3, H, W\), got .*\(3, 32, 32\)"),
+        (lambda: model(torch.empty(1, 3, 0, 32)), r"\(B, 3, H, W\), got .*\(1, 3, 0, 32\)"),
         (lambda: model.classify(torch.empty(1, 3, 32, 32)), "build it with num_classes=1000"),
     )
     for call, message in cases:

@@ -170,7 +170,7 @@ def test_faults_of_the_checkpoint(checkpoint, photos, tmp_path, capsys):
     nameless = write_checkpoint(tmp_path / "none.pt", model=None)
     assert "does not say which network" in refused(capsys, image, "--checkpoint", nameless, *out)
     other = write_checkpoint(tmp_path / "other.pt", model=NETWORK | {"width": 0.25})
-    assert "other.pt: weights are not those of model" in refused(
+    assert "other.pt: no network can be as model says (it is larger than the weights" in refused(
         capsys, image, "--checkpoint", other, *out
     )
     assert not (tmp_path / "out").exists()

@@ -222,8 +222,8 @@ def test_multiply_adds_as_the_formulas_say(name):
             lambda: DeepLabV1(VGG16(8, width=0.02), released=True),
             "pool_size of the VGG16 must be one of 3, got 2",
         ),
-        (lambda: narrow()(torch.zeros(3, 8, 8)), r"image \(B, 3, H, W\), got \(3, 8, 8\)"),
-        (lambda: narrow()(torch.zeros(1, 3, 0, 8)), r"image \(B, 3, H, W\), got \(1, 3, 0, 8\)"),
+        (lambda: narrow()(torch.zeros(3, 8, 8)), r"image \(B, 3, H, W\), got .*\(3, 8, 8\)"),
+        (lambda: narrow()(torch.zeros(1, 3, 0, 8)), r"image \(B, 3, H, W\), got .*\(1, 3, 0, 8\)"),
     ],
 )
 def test_bad_input_says_what_to_do(call, message):

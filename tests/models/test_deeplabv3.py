@@ -345,7 +345,7 @@ def test_block4_alone_is_the_plain_head():
         (lambda: narrow(channels=0), "channels must be an integer >= 1, got 0"),
         (lambda: ASPP(4, (0,)), "rate must be an integer >= 1, got 0"),
         (lambda: DeepLabV3Cascade("vgg16", width=0.1), "needs a ResNet, got VGG16"),
-        (lambda: narrow().eval()(torch.zeros(3, 8, 8)), r"image \(B, 3, H, W\), got \(3, 8, 8\)"),
+        (lambda: narrow().eval()(torch.zeros(3, 8, 8)), r"image \(B, 3, H, W\), got .*\(3, 8, 8\)"),
         (lambda: cascade_plans(8, 16), "blocks must be an integer <= 7, got 8"),
         (lambda: cascade_plans(3, 16), "blocks must be an integer >= 4, got 3"),
         (lambda: cascade_plans(5, 128), "must be one of 8, 16, 32, 64, got 128"),

@@ -143,7 +143,7 @@ def test_width_scales_all_channels(make):
 
 @pytest.mark.parametrize("name", RELATIVES)
 def test_images_only(name):
-    with pytest.raises(ValueError, match=r"expected an image \(B, 3, H, W\), got \(1, 4, 64, 64\)"):
+    with pytest.raises(ValueError, match=r"an image \(B, 3, H, W\), got .*\(1, 4, 64, 64\)"):
         build(name)(torch.zeros(1, 4, 64, 64))
 
 
