@@ -117,7 +117,6 @@ class MobileNetV2(nn.Module):
         super().__init__()
         output_stride = check_integer("output_stride", output_stride, 1)
         check_backbone(width, weights, num_classes)
-        output_stride = check_integer("output_stride", output_stride)
         divisor = check_integer("divisor", divisor, 1)
         self.output_stride, self.low_level_stride = output_stride, 4
         self.low_level_channels = round_channels(24 * width, divisor)

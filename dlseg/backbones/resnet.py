@@ -159,7 +159,6 @@ class ResNet(nn.Module):
         super().__init__()
         output_stride = check_integer("output_stride", output_stride, 1)
         check_backbone(width, weights, num_classes)
-        output_stride = check_integer("output_stride", output_stride)
         _check(depth, stem, style, first_unit, weights)
         unit = BasicUnit if depth in BASIC_UNITS else Bottleneck
         plans = _stage_plans(depth, output_stride, style, first_unit)

@@ -15,7 +15,8 @@ def poly(iteration: int, iterations: int, base: float, power: float = 0.9) -> fl
     """
     iterations = check_integer("iterations", iterations, 1)
     iteration = check_integer("iteration", iteration, 0, iterations)
-    base, power = check_number("base", base, 0), check_number("power", power, 0)
+    base = check_number("base", base, 0)
+    power = check_number("power", power, 0)
     return base * (1 - iteration / iterations) ** power
 
 
@@ -28,7 +29,8 @@ def step(iteration: int, base: float, step_size: int, factor: float = 0.1) -> fl
     """
     iteration = check_integer("iteration", iteration, 0)
     step_size = check_integer("step_size", step_size, 1)
-    base, factor = check_number("base", base, 0), check_number("factor", factor, 0, 1)
+    base = check_number("base", base, 0)
+    factor = check_number("factor", factor, 0, 1)
     return base * factor ** (iteration // step_size)
 
 
