@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from dlseg.checks import check_choice, check_integer, check_rgb, check_share
+from dlseg.checks import (
+    check_choice,
+    check_classes,
+    check_ignore,
+    check_integer,
+    check_number,
+    check_rgb,
+    check_scales,
+    check_share,
+)
 
 
 @pytest.mark.parametrize(
@@ -13,6 +22,25 @@ from dlseg.checks import check_choice, check_integer, check_rgb, check_share
         (lambda: check_integer("size", 1025, 48, 1024), "^size must be an integer <= 1024, got"),
         (lambda: check_integer("size", 96.0, 48), "^size must be an integer >= 48, got 96.0$"),
         (lambda: check_integer("size", True, 0), "^size must be an integer >= 0, got True$"),
+        (
+            lambda: check_integer("size", np.True_, 0),
+            "^size must be an integer >= 0, got np.True_$",
+        ),
+        (lambda: check_classes("num_classes", 5000), "^num_classes must be an integer <= 4096"),
+        (lambda: check_classes("num_classes", 1, 2), "^num_classes must be an integer >= 2, got 1"),
+        (lambda: check_ignore("ignore_index", 2**31), "^ignore_index must be an integer <= 21474"),
+        (lambda: check_ignore("ignore_index", 255.0), "^ignore_index must be an integer >= -21"),
+        (lambda: check_number("clip", 2, 0, 1), "^clip must be a number, at least 0 and at most 1"),
+        (
+            lambda: check_number("clip", float("nan"), 0),
+            "^clip must be a number, at least 0, got n",
+        ),
+        (lambda: check_number("clip", True, 0), "^clip must be a number, at least 0, got True$"),
+        (lambda: check_scales((1, True)), r"^scales must be positive numbers, .* got \(1, True\)$"),
+        (
+            lambda: check_choice("depth", 50.0, (50, 101)),
+            "^depth must be one of 50, 101, got 50.0$",
+        ),
         (lambda: check_choice("mode", "c", ("a", "b")), "^mode must be one of a, b, got 'c'$"),
         (lambda: check_choice("depth", 51, {50: 3, 101: 4}), "^depth must be one of 50, 101, got"),
         (lambda: check_share("probability", 1.5), r"^probability must be in \[0, 1\], got 1.5$"),
@@ -31,6 +59,10 @@ def test_what_is_right_passes():
     number = check_integer("size", np.int64(48), 48, 48)
     assert number == 48 and type(number) is int
     check_choice("depth", 50, {50: 3, 101: 4})
+    assert check_classes("num_classes", np.int8(3)) == 3
+    assert check_ignore("ignore_index", -100) == -100
+    assert check_number("clip", np.float32(0.5), 0, 1) == 0.5
+    check_scales(np.array([0.5, 1]))
     check_share("probability", 0)
     check_share("probability", 1)
     check_rgb("image", np.zeros((4, 5, 3), np.uint8))

@@ -25,13 +25,15 @@ NO_DOOR = {
     },
     "dlseg.data": {
         NO_VALUE: "CITYSCAPES_CLASSES CITYSCAPES_PALETTE CLASSES KINDS MEAN PALETTE STD VOC2012 "
-        "VOC_CLASSES VOC_COUNTS",
-        RECORD: "Card Clip DataError Fault Scene",
+        "VOC_CLASSES VOC_COUNTS MAX_PIXELS",
+        RECORD: "Card Clip DataError Decoded Fault Scene",
         FILES: "Cityscapes VOC check_folder extract obtain open_data read_image read_label "
-        "write_image write_label data_names kind_and_folder",
+        "write_image write_label data_names kind_and_folder read_floats read_pictures "
+        "frame_numbers write_bands",
+        MACHINERY: "printable row_bands",
         SHAPES: "Scenes card cue_distance draw_scene found_by_radius letter_accuracy label_of "
         "to_ids to_train_ids",
-        TWIN: "ColourJitter Compose RandomFlip RandomScale",
+        TWIN: "ColourJitter Compose RandomFlip RandomScale normalise",
     },
     "dlseg.inference": {
         NO_VALUE: "CHECKED INPUT OPSET OUTPUT",

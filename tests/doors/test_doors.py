@@ -210,6 +210,13 @@ ENTRIES = [
         passes=("ten digits",),  # a tile larger than the image takes it whole
     ),
     Entry(
+        "inference.label_image",
+        lambda model, tile, overlap: inference.label_image(model, rgb(PICTURE), tile, overlap),
+        EVALUATED | {"tile": ("integer", 20), "overlap": ("integer", 4)},
+        "logits",
+        passes=("ten digits", "None"),  # a tile larger than the image, or no number, takes it whole
+    ),
+    Entry(
         "inference.prepare",
         lambda model, images: logits_of(inference.prepare(model, images)(images)),
         EVALUATED | {"images": ("images", IMAGES[:1, :, :8, :8])},

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlseg.backbones import make_backbone
-from dlseg.checks import check_classes, check_integer
-from dlseg.doors import check_labels
+from dlseg.checks import check_classes, check_integer, described
+from dlseg.doors import check_labels, check_maps
 from dlseg.layers import upsample
 from dlseg.models.deeplabv3 import ImagePooling, conv_bn_relu, initialise_head
 from dlseg.models.tap import auxiliary_head, small_head
@@ -88,27 +88,32 @@ class PSPNet(nn.Module):
 
 
 def auxiliary_loss(
-    logits: Tensor,
-    aux: Tensor,
-    labels: Tensor,
-    weight: float = AUX_WEIGHT,
-    ignore_index: int = 255,
+    logits: Tensor, aux: Tensor, labels: Tensor, weight: float = AUX_WEIGHT
 ) -> Tensor:
-    """Cross entropy of the logits, and `weight` times that of the auxiliary ones.
+    """Cross entropy of the logits, and `weight` times that of the auxiliary ones; 255 is ignored.
 
-    logits, aux: (B, num_classes, H, W), from `with_aux`. labels: (B, H, W), `ignore_index` counts
-    nothing; 0 where nothing else is. Raises ValueError for labels that are no class.
+    logits, aux: (B, num_classes, H, W), from `with_aux`. labels: int64 (B, H, W).
+    Raises: ValueError for labels that are no class or all void, and for other shapes.
     Source: PSPNet, section 4; torchvision takes 0.5 for its DeepLab v3.
     """
-    check_labels("labels", labels, logits.shape[1], ignore_index)
-    if {logits.shape[2:], aux.shape[2:]} != {labels.shape[1:]}:
-        raise ValueError(f"labels are {tuple(labels.shape)}, the logits {tuple(logits.shape)}")
-    count = (labels != ignore_index).sum().clamp(min=1)
-    main, other = (
-        F.cross_entropy(maps, labels.long(), ignore_index=ignore_index, reduction="sum") / count
-        for maps in (logits, aux)
-    )
+    check_targets(logits, aux, labels)
+    main, other = (F.cross_entropy(maps, labels, ignore_index=255) for maps in (logits, aux))
     return main + weight * other
+
+
+def check_targets(logits: Tensor, aux: Tensor, labels: Tensor) -> None:
+    """ValueError unless both are maps of scores, and labels int64 classes of them, not all void."""
+    check_maps("logits", logits)
+    check_maps("aux", aux)
+    check_labels("labels", labels, logits.shape[1], 255)
+    shape = (len(logits), *logits.shape[2:])
+    if logits.shape != aux.shape or labels.shape != shape or labels.dtype != torch.int64:
+        raise ValueError(
+            f"expected labels int64 {shape} and aux as logits, got {described(labels)} and "
+            f"{tuple(aux.shape)}"
+        )
+    if (labels == 255).all():
+        raise ValueError("all labels are void, 255: there is no mean of none; leave the batch out")
 
 
 def pooling_level(in_channels: int, channels: int, bins: int) -> nn.Sequential:
