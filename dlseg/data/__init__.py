@@ -1,8 +1,9 @@
 """The teaching data, Pascal VOC 2012 and Cityscapes, and paired transforms.
 
 A data set has `len`, and gives at each index an image, uint8 (H, W, 3) RGB, and its labels, uint8
-(H, W), in which `ignore_index` counts nowhere. Its attributes: `classes` (index = label), `num_classes`,
-`palette`, uint8 (256, 3), and `ignore_index`. `CLASSES` and `PALETTE` are those of the scenes.
+(H, W), in which `ignore_index` counts nowhere. Its attributes: `classes` (index = label),
+`num_classes`, `palette`, uint8 (256, 3), and `ignore_index`, 255 or another byte. `CLASSES` and
+`PALETTE` are those of the scenes.
 """
 
 from dlseg.data.check import check_folder
