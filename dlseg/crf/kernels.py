@@ -120,13 +120,14 @@ def check_image_range(image: Tensor, srgb: float) -> None:
     if image.dtype == torch.uint8 or (image.shape[1] != 3 and srgb < 1):
         return
     values = image.flatten(1).double()
+    count = "three" if image.shape[1] == 3 else image.shape[1]
     for low, high in zip(values.amin(1).tolist(), values.amax(1).tolist(), strict=True):
         small = image.is_floating_point() and 0 < high <= 1
         if low < 0 or high > 255 or small:
             raise ValueError(
                 f"colours must lie in 0..255, got {low:g}..{high:g}: give the image as uint8, or "
-                "multiply it by 255 if it is in 0..1, or undo its normalisation; for features "
-                "that are no colours give srgb as one number per channel"
+                "multiply it by 255 if it is in 0..1, or undo its normalisation; for "
+                f"{count} features that are no colours give srgb as one number per channel"
             )
 
 

@@ -237,7 +237,7 @@ def test_to_tensors():
     [
         (lambda: RandomScale(0, 1), "0 < low <= high, got low=0, high=1"),
         (lambda: RandomScale(2, 1), "0 < low <= high, got low=2, high=1"),
-        (lambda: RandomScale(1, float("nan")), "high must be a number, at least 0, got nan"),
+        (lambda: RandomScale(1, float("nan")), "0 < low <= high, got low=1, high=nan"),
         (lambda: RandomCrop(0), "size must be an integer >= 1, got 0"),
         (lambda: RandomFlip(1.5), r"probability must be in \[0, 1\], got 1.5"),
         (lambda: ColourJitter(contrast=-0.1), r"contrast must be in \[0, 1\], got -0.1"),
