@@ -18,7 +18,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dlseg.checks import CommandError
-from dlseg.commands.shared import one_line
+from dlseg.commands.shared import one_line, told
 from dlseg.data import DataError, Decoded, frame_numbers, printable, read_pictures
 
 # Ends of the names of files that are taken out of a folder; a file that is named may have any.
@@ -116,26 +116,23 @@ def predict_all(
     cannot be written.
     """
     done = 0
-    try:
-        with one_line(OSError, start=f"cannot write to {out}: "):
-            out.mkdir(parents=True, exist_ok=True)
-            # disable=None: no bar unless standard error is a terminal
-            for name, image in tqdm(images, total=count, desc="predicting", disable=None):
-                try:
-                    _say(f"{printable(out / name)}: {predict(name, image)}")
-                    done += 1
-                except CommandError as error:
-                    faults.append(str(error))
-                except OSError as error:
-                    if error.errno not in BAD_NAME:
-                        raise
-                    faults.append(
-                        f"{printable(name)}: {error.strerror}; give its file another name"
-                    )
-    except KeyboardInterrupt:
-        state = f"stopped: {done} of {count} are in {out}"
-        print(f"dlseg: {state}; the same command with --resume goes on", file=sys.stderr)
-        raise
+
+    def advice() -> str:
+        return f"{done} of {count} are in {printable(out)}; the same command with --resume goes on"
+
+    with told(advice), one_line(OSError, start=f"cannot write to {out}: "):
+        out.mkdir(parents=True, exist_ok=True)
+        # disable=None: no bar unless standard error is a terminal
+        for name, image in tqdm(images, total=count, desc="predicting", disable=None):
+            try:
+                _say(f"{printable(out / name)}: {predict(name, image)}")
+                done += 1
+            except CommandError as error:
+                faults.append(str(error))
+            except OSError as error:
+                if error.errno not in BAD_NAME:
+                    raise
+                faults.append(f"{printable(name)}: {error.strerror}; give its file another name")
 
 
 def report_faults(faults: list[str], count: int) -> None:
