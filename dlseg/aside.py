@@ -1,8 +1,8 @@
 """Files and folders that appear under their name whole, or not at all; for every package.
 
 Each is written beside its place, under a name of its own that ends in `.part`, and renamed. Whoever
-is killed leaves that part behind; the next writer of the same name clears it away, for a part whose
-writer lives is locked.
+is killed leaves that part behind; the next process that writes into the folder clears it away, and
+not the part of a writer that lives, for that is locked.
 """
 
 import contextlib

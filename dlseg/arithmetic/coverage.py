@@ -131,6 +131,7 @@ def valid_tap_fractions(size: int, rate: int, kernel_size: int = 3) -> dict[int,
 
 
 def _check_rates(_name: str, rates: Iterable[int]) -> list[int]:
+    """The rates as plain ints; called as all checks are, so that chapters print code without it."""
     return [check_integer("rate", rate, 1) for rate in rates]
 
 

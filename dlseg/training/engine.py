@@ -61,9 +61,9 @@ def train(
     processes that prepare pictures; they change nothing but the speed.
     Called in every process: watch, after each step, with (iteration, loss, learning rate);
     validate, at the end, and every validate_every iterations if given; its metrics are kept.
-    Raises ValueError for what does not fit together, CheckpointError for what cannot be written or
-    read, BlockingIOError where another process trains in the folder, FloatingPointError where the
-    loss is no longer a number; the last checkpoint stays good.
+    Raises ValueError for what does not fit together, CheckpointError for a file that cannot be
+    written or read, BlockingIOError where another process trains in the folder, FloatingPointError
+    where the loss is no longer a number; the last checkpoint stays good.
     """
     _check_periods(checkpoint_every, validate_every)
     path = Path(folder) / LAST if folder is not None else None
@@ -72,8 +72,7 @@ def train(
         _begin(run, path, resume)
         for iteration, rate in _steps(run, dataset, workers, path, watch):
             if validate is not None and _due(iteration, recipe, validate_every):
-                metrics = {name: float(value) for name, value in validate().items()}
-                run.history.metrics[iteration + 1] = metrics
+                run.history.measure(iteration + 1, validate())
             if path is not None and _due(iteration, recipe, checkpoint_every):
                 _check_weights(model, iteration, rate, path)
                 run.save(path)

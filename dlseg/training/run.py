@@ -34,6 +34,10 @@ class History:
     waiting: float = 0.0
     learning_rate: float = 0.0
 
+    def measure(self, iterations: int, metrics: dict[str, float]) -> None:
+        """Keep what `validate` gave after so many iterations, as plain floats."""
+        self.metrics[iterations] = {name: float(value) for name, value in metrics.items()}
+
     @property
     def images_per_second(self) -> float:
         """Images computed in a second; 0 where there was nothing left to do."""
