@@ -16,10 +16,12 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 import torch
 
+from dlseg.book.execute import normalise
 from dlseg.data import write_image
 from dlseg.training import load_checkpoint
 from tests.book.test_execute import CELLS, write_book
@@ -127,7 +129,10 @@ def test_a_site_is_the_old_one_or_the_new_one(tmp_path):
     pytest.importorskip("myst_nb")
     whole = tmp_path / "whole"
     whole.mkdir()
-    write_book(whole, "1 + 1")
+    path = write_book(whole, "1 + 1").find("01").path
+    notebook = normalise(nbformat.read(path, as_version=4))
+    notebook.cells.insert(0, nbformat.v4.new_markdown_cell("# 01. One"))
+    nbformat.write(notebook, path)
     with (whole / "book.toml").open("a") as file:
         file.write('[output.sphinx]\ntheme = "furo"\n')
     for name in ("site", "assets"):
