@@ -12,6 +12,7 @@ from importlib import import_module
 from dlseg import __version__
 from dlseg.checks import CommandError, install_line
 
+TIDYING = 30  # seconds, after which what still waits is stopped again
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM")  # that end a command, where there are such
 # Name of a command -> its module and a line of help. The module's docstring is its long help; its
 # function `add(parser, name)` gives the parser its arguments and the default `function`, which
@@ -75,19 +76,24 @@ def _stoppable(signals: list[int]) -> Iterator[None]:
     """
     owner, before, hook = os.getpid(), {}, sys.unraisablehook
 
+    def again(seconds: float) -> None:
+        if "SIGALRM" in dir(signal):
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+
     def stop(number: int, _frame) -> None:
         if os.getpid() != owner:  # a worker process, which has nothing to tidy up
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         signals.append(number)
+        again(TIDYING)  # a worker that was killed may have held a lock that we now wait for
         raise KeyboardInterrupt
 
     def lost(found) -> None:
         """Where Python can pass no error on, as from `__del__`: raise it again soon after that."""
         if not signals:
             hook(found)
-        elif issubclass(found.exc_type, KeyboardInterrupt) and "SIGALRM" in dir(signal):
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
+        elif issubclass(found.exc_type, KeyboardInterrupt):
+            again(0.05)
 
     if threading.current_thread() is threading.main_thread():  # Python allows it there alone
         numbers = [getattr(signal, name, None) for name in SIGNALS]
@@ -100,8 +106,8 @@ def _stoppable(signals: list[int]) -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = hook
-        if signals and "SIGALRM" in dir(signal):
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        if signals:
+            again(0)
         for number, handler in before.items():
             signal.signal(number, handler)
 

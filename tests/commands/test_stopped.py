@@ -90,6 +90,22 @@ def test_a_signal_that_python_lost_is_raised_again(run):
     assert run(work) == (143, "dlseg: stopped\n")
 
 
+def test_what_hangs_while_all_is_tidied_up_is_stopped_again(run, monkeypatch):
+    """A worker that is killed takes with it the locks that it held."""
+    monkeypatch.setattr(table, "TIDYING", 0.2)
+
+    def work():
+        try:
+            interrupt()
+        finally:
+            held = threading.Semaphore(0)
+            held.acquire(timeout=30)
+
+    begin = time.monotonic()
+    assert run(work) == (143, "dlseg: stopped\n")
+    assert time.monotonic() - begin < 20
+
+
 def test_an_error_of_its_own_is_not_hidden(run):
     with pytest.raises(ZeroDivisionError):
         run(lambda: 1 / 0)
