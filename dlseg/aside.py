@@ -6,6 +6,7 @@ not the part of a writer that lives, for that is locked.
 """
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -15,6 +16,8 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
+
+from dlseg.checks import expanded
 
 try:
     import fcntl
@@ -33,7 +36,7 @@ def new_file(path: str | Path) -> Iterator[BinaryIO]:
     not followed. Folders on the way are made.
     Raises OSError where it cannot be written.
     """
-    path = Path(path)
+    path = _named(path)
     with _part(path) as part, part.open("wb") as file:
         yield file
         file.flush()
@@ -51,7 +54,7 @@ def new_folder(path: str | Path, replace: bool = False) -> Iterator[Path]:
     Raises FileExistsError where `path` is there and not to be replaced, OSError where the folder
     cannot be written.
     """
-    path = Path(path)
+    path = _named(path)
     if not replace and path.exists():
         raise FileExistsError(f"{path} is there already; delete it, or choose another folder")
     with _part(path, folder=True) as part:
@@ -73,9 +76,9 @@ def only_one(folder: str | Path, doing: str) -> Iterator[None]:
     """Hold `folder`, which is made, for this process alone; a killed process holds nothing.
 
     doing: what is done there, for the message, such as "training".
-    Raises BlockingIOError where another process holds it.
+    Raises BlockingIOError where another process holds it, OSError where it cannot be made.
     """
-    folder = Path(folder)
+    folder = _named(folder)
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
@@ -96,6 +99,18 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _named(path: str | Path) -> Path:
+    """`expanded` as a Path. OSError where no file can have it, which Python tells otherwise."""
+    path = expanded(path)
+    try:
+        os.lstat(path)
+    except OSError:
+        pass  # most often nothing is there yet; whoever writes tells what else it is
+    except ValueError as error:
+        raise OSError(errno.EINVAL, f"no file can have this name ({error})", str(path)) from error
+    return Path(path)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from pathlib import Path
 DEVICES = ("auto", "cpu", "cuda", "mps")  # what DLSEG_DEVICE and --device may name
 MOST_CLASSES = 4096  # a confusion matrix of so many takes 134 MB
 LARGEST_LABEL = 2**31 - 2  # labels are counted as int32
+LARGEST_FACTOR = 100  # by which a picture, or the width of a network, may grow
 
 
 class CommandError(Exception):
@@ -52,6 +53,71 @@ def described(value: object) -> str:
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"{value.dtype} {tuple(value.shape)}"
     return type(value).__name__
+
+
+# Paths
+
+
+def printable(path: str | Path) -> str:
+    """The path on one line that can be printed: line ends and undecodable bytes are escaped.
+
+    Of more than 1000 characters the middle is left out.
+    """
+    text = str(path)
+    text = text if len(text) <= 1000 else f"{text[:500]}...{text[-100:]}"
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
+
+
+def expanded(path: str | Path) -> str | Path:
+    """A path; a text that begins with ~ in the home folder: a shell leaves it so in voc:~/data."""
+    try:
+        return os.path.expanduser(path) if isinstance(path, str) else path
+    except ValueError:  # of a character that no name can have: `unusable` tells
+        return path
+
+
+def unusable(path: str | Path) -> tuple[str, str] | None:
+    """Why no file can be looked for at a path, and what to do; None: one can, be it there or not.
+
+    A folder on the way that may not be entered is such a reason, beside names that cannot be.
+    """
+    if not isinstance(path, str | Path):
+        return f"must be a text or a Path, got {described(path)}", "name a file or folder"
+    if not str(path):
+        return "is empty", "name a file or folder; the current folder is ."
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return f"cannot be looked at: {error.strerror}", "give another path"
+    except ValueError:  # a zero byte, or half of a character
+        return "has a character that no file's name can have", "give another path"
+    return None
+
+
+def check_path(name: str, path: str | Path) -> Path:
+    """`expanded` as a Path. ValueError where no file can be looked for there, see `unusable`."""
+    path = expanded(path)
+    if wrong := unusable(path):
+        given = f" {printable(path)}" if isinstance(path, str | Path) else ""
+        raise ValueError(f"{name}{given} {wrong[0]}; {wrong[1]}")
+    return Path(path)
+
+
+def path_argument(text: str) -> Path:
+    """An argument of the command line as a Path: the `type` of all that name a file or folder."""
+    from argparse import ArgumentTypeError  # here: the library needs no argparse
+
+    try:
+        return check_path("the path", text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from error
+
+
+# Numbers
 
 
 def check_integer(name: str, value: int, least: int | None = None, most: int | None = None) -> int:
@@ -112,13 +178,18 @@ def check_share(name: str, value: float) -> None:
 
 
 def check_scales(scales: Sequence[float]) -> None:
-    """ValueError unless there are scales, all of them positive and finite."""
+    """ValueError unless there are scales, all of them above 0 and at most LARGEST_FACTOR."""
     good = isinstance(scales, Iterable) and len(scales)
     if not good or not all(
-        isinstance(scale, Real) and not isinstance(scale, bool) and 0 < scale < math.inf
+        isinstance(scale, Real) and not isinstance(scale, bool) and 0 < scale <= LARGEST_FACTOR
         for scale in scales
     ):
-        raise ValueError(f"scales must be positive numbers, at least one, got {scales!r}")
+        raise ValueError(
+            f"scales must be positive numbers up to {LARGEST_FACTOR}, at least one, got {scales!r}"
+        )
+
+
+# Pictures and networks
 
 
 def check_rgb(name: str, image) -> None:
@@ -131,11 +202,12 @@ def check_rgb(name: str, image) -> None:
 def check_backbone(width: float, weights: str | None, num_classes: int | None) -> None:
     """ValueError unless these are arguments of a backbone.
 
-    width: a finite number above 0. weights: None, or "imagenet" with width 1. num_classes: None
-    or an integer >= 1.
+    width: a number above 0, at most LARGEST_FACTOR. weights: None, or "imagenet" with width 1.
+    num_classes: None or an integer >= 1.
     """
-    if not isinstance(width, Real) or isinstance(width, bool) or not 0 < width < math.inf:
-        raise ValueError(f"width must be a number above 0, got {width!r}")
+    number = isinstance(width, Real) and not isinstance(width, bool)
+    if not number or not 0 < width <= LARGEST_FACTOR:
+        raise ValueError(f"width must be a number above 0, up to {LARGEST_FACTOR}, got {width!r}")
     check_choice("weights", weights, (None, "imagenet"))
     if weights is not None and width != 1:
         raise ValueError(

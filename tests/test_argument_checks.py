@@ -36,7 +36,10 @@ from dlseg.checks import (
             "^clip must be a number, at least 0, got n",
         ),
         (lambda: check_number("clip", True, 0), "^clip must be a number, at least 0, got True$"),
-        (lambda: check_scales((1, True)), r"^scales must be positive numbers, .* got \(1, True\)$"),
+        (
+            lambda: check_scales((1, True)),
+            r"^scales must be positive numbers up to 100, .* got \(1, True\)$",
+        ),
         (
             lambda: check_choice("depth", 50.0, (50, 101)),
             "^depth must be one of 50, 101, got 50.0$",

@@ -17,7 +17,7 @@ ALLOWED = {
     "checks": set(),
     "doors": {"checks"},
     "device": {"checks"},
-    "aside": set(),
+    "aside": {"checks"},
     "schema": set(),
     "state": {"schema"},
     "fetch": {"checks", "aside"},

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from dlseg.checks import expanded
 from dlseg.fetch import Checksum, fetch_file
 from dlseg.schema import Unfit
 from dlseg.state import STATE_DICT, misfit, read_saved
@@ -86,7 +87,7 @@ def fetch(weights: Weights, folder: str | Path | None = None) -> Path:
     The hash has 32 bits: it finds damage, and is no proof against somebody who forges a file.
     Raises OSError, with what to do by hand, where the file cannot be had or is damaged.
     """
-    folder = Path(folder or Path(torch.hub.get_dir(), "checkpoints"))
+    folder = Path(expanded(folder or Path(torch.hub.get_dir(), "checkpoints")))
     return fetch_file(
         weights.url,
         folder / weights.file,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dlseg.book.child import run_child
 from dlseg.book.manifest import Book, Chapter, chapter_table, read_book
-from dlseg.checks import DEVICES, CommandError, need
+from dlseg.checks import DEVICES, CommandError, need, path_argument
 
 # As `dlseg.commands.main.LIBRARY`.
 BOOK = {
@@ -43,7 +43,9 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
     elif name == "list":
         parser.add_argument("--markdown", action="store_true", help="as the README's table")
     elif name == "site":
-        parser.add_argument("--out", help="folder of the pages; default: build/site/html")
+        parser.add_argument(
+            "--out", type=path_argument, help="folder of the pages; default: build/site/html"
+        )
     else:
         parser.add_argument("chapters", nargs="*", help="02 or its name; default: all")
         parser.add_argument("--device", choices=DEVICES)

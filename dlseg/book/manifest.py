@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlseg.checks import CommandError
+from dlseg.checks import CommandError, printable
 from dlseg.schema import Unfit, choice, integer, listing, number, record, switch, table, text
 
 
@@ -103,7 +103,7 @@ class Book:
             if wanted in (chapter.number, chapter.name):
                 return chapter
         known = ", ".join(chapter.name for chapter in self.notebooks)
-        raise ManifestError(f"no chapter is called {name!r}; there are: {known}")
+        raise ManifestError(f"no chapter is called '{printable(name)}'; there are: {known}")
 
 
 def find_root(start: Path | None = None) -> Path:

@@ -123,7 +123,7 @@ def write_archive(book: Book, chapter: Chapter, folder: Path) -> None:
             archive.writestr(ZipInfo(inside, DATE), file.read_bytes(), ZIP_DEFLATED)
 
 
-def build(book: Book, out: str | None = None) -> int:
+def build(book: Book, out: str | Path | None = None) -> int:
     """Build the site; warnings are errors. What was there stays until the new site is whole.
 
     out: the folder of the pages, by default build/site/html. A folder of the user's keeps what

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from dlseg.checks import CommandError
 from dlseg.crf import unary_from_labels, unary_from_probabilities
-from dlseg.data import read_floats, read_label, voc_palette
+from dlseg.data import read_floats, read_label, read_palette, voc_palette
 
 
 @dataclass(frozen=True)
@@ -27,13 +26,6 @@ class Coarse:
     palette: np.ndarray | None
 
 
-def existing(path: Path) -> Path:
-    """The path. CommandError if there is no such file."""
-    if not path.is_file():
-        raise CommandError(f"{path}: there is no such file")
-    return path
-
-
 def read_mask(path: Path, size: tuple[int, int], confidence: float, ignore: int | None) -> Coarse:
     """A label mask, index or palette PNG; its classes are the labels that it holds.
 
@@ -41,7 +33,7 @@ def read_mask(path: Path, size: tuple[int, int], confidence: float, ignore: int 
     unsure, or None. Raises CommandError for another size or fewer than two classes, ValueError
     (DataError) for a file that is no label mask, and for the confidence.
     """
-    labels = read_label(existing(path), 256, None)
+    labels = read_label(path, 256, None)
     _check_size(path, labels.shape, size)
     classes = np.unique(labels)
     classes = classes[classes != ignore] if ignore is not None else classes
@@ -54,7 +46,7 @@ def read_mask(path: Path, size: tuple[int, int], confidence: float, ignore: int 
     numbers[classes] = np.arange(len(classes))
     places = torch.from_numpy(numbers[labels])
     unary = unary_from_labels(places, len(classes), confidence, ignore_index=len(classes))
-    return Coarse(labels, unary, classes, _palette(path))
+    return Coarse(labels, unary, classes, read_palette(path))
 
 
 def read_probabilities(path: Path, size: tuple[int, int]) -> Coarse:
@@ -69,17 +61,6 @@ def read_probabilities(path: Path, size: tuple[int, int]) -> Coarse:
     unary = unary_from_probabilities(torch.from_numpy(array))
     labels = array.argmax(0).astype(np.uint8)
     return Coarse(labels, unary, np.arange(len(array), dtype=np.uint8), voc_palette())
-
-
-def _palette(path: Path) -> np.ndarray | None:
-    """The palette of a PNG, uint8 (256, 3), black where it is shorter."""
-    with Image.open(path) as image:
-        colours = image.getpalette("RGB") if image.mode == "P" else None
-    if colours is None:
-        return None
-    palette = np.zeros((256, 3), dtype=np.uint8)
-    palette.ravel()[: len(colours)] = colours
-    return palette
 
 
 def _classes_first(path: Path, array: np.ndarray, size: tuple[int, int]) -> np.ndarray:

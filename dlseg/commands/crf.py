@@ -1,6 +1,7 @@
 """`dlseg crf`: refine a coarse mask, or probabilities, by the photograph."""
 
 import argparse
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from dlseg.checks import CommandError
-from dlseg.commands.coarse import Coarse, existing, read_mask, read_probabilities
+from dlseg.checks import CommandError, path_argument
+from dlseg.commands.coarse import Coarse, read_mask, read_probabilities
 from dlseg.commands.shared import add_device, one_line
 from dlseg.crf import PRESETS, DenseCRF
 from dlseg.data import read_image, voc_palette, write_image, write_label
@@ -25,11 +26,11 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
     """Give the parser the arguments of `dlseg crf`."""
     parser.set_defaults(function=crf)
     option = parser.add_argument
-    option("image", metavar="IMAGE", type=Path, help="the photograph, JPEG or PNG")
+    option("image", metavar="IMAGE", type=path_argument, help="the photograph, JPEG or PNG")
     text = "label mask (index or palette PNG), or probabilities (.npy, (C, H, W) or (H, W, C))"
-    option("mask", metavar="LABELS_OR_PROBS", type=Path, help=text)
+    option("mask", metavar="LABELS_OR_PROBS", type=path_argument, help=text)
     text = "the refined mask if it ends in .png, else a folder; a before/after picture goes beside"
-    option("--out", required=True, type=Path, help=text)
+    option("--out", required=True, type=path_argument, help=text)
     text = "kernels that others shipped; default: pydensecrf"
     option("--preset", default="pydensecrf", metavar="NAME", help=text)
     option("--sxy", type=float, help="appearance kernel: width in pixels")
@@ -49,7 +50,7 @@ def crf(arguments: argparse.Namespace) -> int:
     use_device(arguments.device)
     with one_line(ValueError):
         network = _network(arguments)
-        image = read_image(existing(arguments.image))
+        image = read_image(arguments.image)
         coarse = _coarse(arguments, image.shape[:2])
         refined = coarse.classes[_best(network, image, coarse)]
     with one_line(OSError, start=f"cannot write to {target.parent}: "):
@@ -65,11 +66,12 @@ def _targets(arguments: argparse.Namespace) -> tuple[Path, Path]:
     """Where the mask and the picture go; CommandError if a file of the input is in the way."""
     out, stem = arguments.out, arguments.mask.stem
     target = out if out.suffix.lower() == ".png" else out / f"{stem}-refined.png"
-    if target.is_dir():
+    if os.path.isdir(target):  # Path's own method raises where the name is too long
         raise CommandError(f"{target} is a folder: name a file, or a folder without .png")
     picture = target.with_name(f"{target.stem}-before-after.png")
+    written = {os.path.realpath(path) for path in (target, picture)}
     for path in (arguments.image, arguments.mask):
-        if path.resolve() in (target.resolve(), picture.resolve()):
+        if os.path.realpath(path) in written:
             raise CommandError(f"--out would overwrite {path}: choose another name")
     return target, picture
 

@@ -9,8 +9,9 @@ import re
 import shutil
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
-from dlseg.checks import CommandError, checkout, install_line
+from dlseg.checks import CommandError, checkout, install_line, path_argument
 
 REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?P<range>[^;]*)(?:;\s*extra == [\"'](?P<extra>\w+))?")
 # Extras of dlseg, each for a purpose of its own.
@@ -120,7 +121,7 @@ def examine() -> list[Finding]:
     return [Finding(True, python), *packages, check_device(), *tools, chromium]
 
 
-def examine_data(folder: str) -> tuple[str, bool]:
+def examine_data(folder: str | Path) -> tuple[str, bool]:
     """What is wrong with the data sets in `folder`, and whether anything is.
 
     Returns: (report, good); remarks alone are good. Raises DataError where no data set is there.
@@ -142,7 +143,7 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
     """Give the parser the arguments of `dlseg doctor`."""
     parser.set_defaults(function=doctor)
     purpose = "check the data set in DIR instead, such as Pascal VOC or Cityscapes"
-    parser.add_argument("--data", metavar="DIR", help=purpose)
+    parser.add_argument("--data", metavar="DIR", type=path_argument, help=purpose)
 
 
 def doctor(arguments: argparse.Namespace) -> int:

@@ -2,10 +2,9 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from dlseg import training
-from dlseg.checks import CommandError
+from dlseg.checks import CommandError, path_argument
 from dlseg.commands.jobs import saved_data
 from dlseg.commands.shared import add_device, add_inference, add_workers, computing, last_run
 from dlseg.data import open_data
@@ -17,7 +16,9 @@ from dlseg.training import LAST, is_main, load_network
 def add(parser: argparse.ArgumentParser, _name: str) -> None:
     """Give the parser the arguments of `dlseg evaluate`."""
     parser.set_defaults(function=evaluate)
-    parser.add_argument("checkpoint", type=Path, nargs="?", help="default: of the last run")
+    parser.add_argument(
+        "checkpoint", type=path_argument, nargs="?", help="default: of the last run"
+    )
     parser.add_argument("--data", help="default: what it was trained on")
     parser.add_argument("--split", default="val", help="default: val")
     add_inference(parser)

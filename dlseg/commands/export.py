@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from dlseg import inference
-from dlseg.checks import CommandError, need
+from dlseg.checks import CommandError, need, path_argument
 from dlseg.commands.predict import Network, load
 from dlseg.commands.shared import one_line
 from dlseg.data import MEAN, STD
@@ -22,8 +22,8 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
     """Give the parser the arguments of `dlseg export`."""
     parser.set_defaults(function=export)
     text = "written by `dlseg train`"
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help=text)
-    parser.add_argument("out", metavar="OUT.onnx", type=Path, help="the file to write")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", type=path_argument, help=text)
+    parser.add_argument("out", metavar="OUT.onnx", type=path_argument, help="the file to write")
     sizes = parser.add_mutually_exclusive_group()
     text = "the one size of image the file takes, in pixels, such as 513x769, one image at a time"
     sizes.add_argument("--size", metavar="HxW", help=text)

@@ -51,7 +51,7 @@ def find_pictures(given: list[Path], out: Path) -> list[Picture]:
     remarks: list[str] = []
     files = list(dict.fromkeys(file for path in given for file in _files_at(path, remarks)))
     for file in files:
-        if file.parent.resolve() == out.resolve():
+        if os.path.realpath(file.parent) == os.path.realpath(out):
             raise CommandError(f"--out {out} is the folder of {printable(file)}; choose another")
     stems = Counter(file.stem for file in files)
     pictures = [

@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from dlseg import inference
-from dlseg.checks import CommandError
+from dlseg.checks import CommandError, path_argument
 from dlseg.commands.folder import find_pictures, predict_all, read_all, report_faults, unfinished
 from dlseg.commands.shared import add_device, add_inference, last_run, one_line
 from dlseg.data import (
@@ -40,11 +40,11 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
         "JPEG, PNG, TIFF, GIF, WebP or BMP files, or folders of them; a clip gives all its frames; "
         f"default: {OWN} pictures of the data it was trained on"
     )
-    option("images", nargs="*", metavar="IMAGE", type=Path, help=text)
+    option("images", nargs="*", metavar="IMAGE", type=path_argument, help=text)
     text = "written by `dlseg train`; default: of the last run"
-    option("--checkpoint", metavar="FILE", type=Path, help=text)
+    option("--checkpoint", metavar="FILE", type=path_argument, help=text)
     text = "folder to write to; default: predictions, beside the checkpoint"
-    option("--out", metavar="DIR", type=Path, help=text)
+    option("--out", metavar="DIR", type=path_argument, help=text)
     text = "leave out what is done in --out already; give the other options as before"
     option("--resume", action="store_true", help=text)
     add_inference(parser)

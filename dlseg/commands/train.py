@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from dlseg import training
-from dlseg.checks import CommandError, need
+from dlseg.checks import CommandError, need, path_argument
 from dlseg.commands.evaluate import report
 from dlseg.commands.jobs import Job, default_job, saved_job
 from dlseg.commands.shared import add_device, add_workers, computing, last_run, new_run, told
@@ -53,7 +53,9 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
         flags = [_flag(name), "--model"] if name == "network" else [_flag(name)]
         parser.add_argument(*flags, type=kind, help=purpose)
     parser.add_argument("--freeze-batch-norm", action="store_true", default=None)
-    parser.add_argument("--out", type=Path, help="folder of the checkpoint; default: a new runs/N")
+    parser.add_argument(
+        "--out", type=path_argument, help="folder of the checkpoint; default: a new runs/N"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with --out, or the last run")
     parser.add_argument("--checkpoint-every", type=int, default=200, metavar="ITERATIONS")
     parser.add_argument("--validate-every", type=int, metavar="ITERATIONS", help="default: the end")

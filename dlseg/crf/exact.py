@@ -76,11 +76,12 @@ def normalise(matrix: Tensor, how: str = "symmetric", self_term: bool = True) ->
     "symmetric" D^-1/2 K D^-1/2 with D = diag(n) (pydensecrf's `NormalizationType`).
     self_term: False sets the diagonal of the result to 0, so that no pixel sends a message to
     itself (Kraehenbuehl and Koltun 2011, Algorithm 1); n counts the pixel itself all the same.
-    Raises: ValueError for another `how`.
+    Raises: ValueError for another `how`, and for a matrix of another form.
     """
     check_choice("normalization", how, NORMALIZATIONS)
-    if matrix.dim() != 3 or matrix.shape[1] != matrix.shape[2]:
-        raise ValueError(f"the matrix must be (B, N, N), got {described(matrix)}")
+    square = matrix.dim() == 3 and matrix.shape[1] == matrix.shape[2]
+    if not square or not matrix.is_floating_point():
+        raise ValueError(f"the matrix must be floats (B, N, N), got {described(matrix)}")
     n = matrix.sum(-1) + TINY  # (B, N)
     if how == "symmetric":
         matrix = n.rsqrt()[:, :, None] * matrix * n.rsqrt()[:, None, :]

@@ -13,7 +13,7 @@ from dlseg.data.cityscapes import Cityscapes, label_of, to_ids, to_train_ids
 from dlseg.data.decode import MAX_PIXELS, frame_numbers
 from dlseg.data.download import VOC2012, extract, obtain
 from dlseg.data.faults import DataError, Fault, printable
-from dlseg.data.files import read_label, write_bands, write_image, write_label
+from dlseg.data.files import read_label, read_palette, write_bands, write_image, write_label
 from dlseg.data.palette import CITYSCAPES_PALETTE, labels_from_colours, voc_palette
 from dlseg.data.pictures import Decoded, read_image, read_pictures, row_bands
 from dlseg.data.registry import KINDS, data_names, kind_and_folder, open_data

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from dlseg.data.files import DataError, Fault
+from dlseg.data.faults import DataError, Fault, place_of
 
 _MAGIC = b"\x93NUMPY"
 _HEADERS = {
@@ -22,7 +22,7 @@ def read_floats(path: str | Path) -> np.ndarray:
     Raises DataError where there is none, it is no such file, an array of another kind, not as large
     as its header says, or with values that are NaN or infinite.
     """
-    path = Path(path)
+    path = place_of(path)
     try:
         with path.open("rb") as file:
             shape, columns_first, kind = _header(path, file)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dlseg.data.faults import DataError, Fault
+from dlseg.data.faults import DataError, Fault, place_of
 from dlseg.data.files import Pair
 from dlseg.data.registry import KINDS
 
@@ -20,7 +20,7 @@ def check_folder(root: str | Path) -> list[Fault]:
     is a remark, a fault that is not serious. Shows a progress bar on a terminal.
     root: as for the data set, see `dlseg.data.registry`. Raises DataError where none is there.
     """
-    root = Path(root)
+    root = place_of(root)
     kinds = [kind.files for kind in KINDS.values() if kind.files is not None]
     faults, pairs = [], {}  # a dict keeps the order, and each pair once
     for kind in kinds:

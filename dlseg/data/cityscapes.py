@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from dlseg.checks import check_choice
-from dlseg.data.faults import DataError, Fault, remark_count
+from dlseg.data.faults import DataError, Fault, place_of, remark_count
 from dlseg.data.files import Pair
 from dlseg.data.palette import CITYSCAPES_PALETTE
 from dlseg.doors import check_labels
@@ -69,7 +69,7 @@ class Cityscapes:
         check_choice("split", split, COUNTS)
         self.palette = CITYSCAPES_PALETTE.copy()
         self.split = split
-        folder = Path(root, "leftImg8bit", split)
+        folder = place_of(root) / "leftImg8bit" / split
         self.pairs = [
             Pair(image, label_of(image), NUM_IDS, None)
             for image in sorted(folder.glob(f"*/*{IMAGE}"))

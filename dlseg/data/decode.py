@@ -24,7 +24,7 @@ from PIL import (
 )
 from PIL.ImageFile import ImageFile
 
-from dlseg.data.faults import DataError, Fault
+from dlseg.data.faults import DataError, Fault, place_of
 from dlseg.data.formats import (
     bits_per_channel,
     damage,
@@ -135,6 +135,7 @@ def _only(path: Path, numbers: list[int]) -> list[int]:
 
 
 def _file(path: Path) -> BinaryIO:
+    path = place_of(path)
     try:
         return path.open("rb")
     except FileNotFoundError as error:

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from tqdm import tqdm
 
 from dlseg.aside import new_folder
+from dlseg.checks import check_path
 from dlseg.fetch import Checksum, fetch_file
 
 # Of an archive: the default limit in bytes, and how much larger it may be than the file.
@@ -49,9 +50,10 @@ def obtain(archive: Archive, folder: str | Path, limit: float | None = None) -> 
     """The folder `archive.top` in `folder`, fetched and unpacked unless it is there already.
 
     The archive itself stays in `folder`, and may be put there by hand. limit: as for `extract`.
-    Raises OSError as `dlseg.fetch.fetch_file` does, and as `extract`.
+    Raises OSError as `dlseg.fetch.fetch_file` does, ValueError for a path that cannot be, and as
+    `extract`.
     """
-    folder = Path(folder)
+    folder = check_path("folder", folder)
     if (folder / archive.top).is_dir():
         return folder / archive.top
     path = fetch_file(archive.url, folder / archive.file, archive.checksum, archive.file)
@@ -66,10 +68,11 @@ def extract(path: str | Path, top: str, folder: str | Path, limit: float | None 
     limit: bytes that all members may have together; None: 20 times the size of the archive, and
     1 GB at least, for pictures hardly shrink; math.inf: no limit.
     Raises ValueError for an archive that is damaged, encrypted, too large, has no `top`, or a
-    member that leads out of the folder, is no plain file or folder, comes twice, or is unreadable;
+    member that leads out of the folder, is no plain file or folder, comes twice, or is unreadable,
+    and for a path that cannot be;
     FileExistsError where `folder / top` is there, OSError where it cannot be read or written.
     """
-    path, target = Path(path), Path(folder, top)
+    path, target = check_path("path", path), check_path("folder", folder) / top
     if target.exists():
         raise FileExistsError(f"{target} is there already; delete it to unpack {path} again")
     limit = max(LEAST_LIMIT, TIMES * path.stat().st_size) if limit is None else limit

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from dlseg.checks import described, expanded, printable, unusable
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -28,11 +30,12 @@ class DataError(ValueError):
         self.fault = fault
 
 
-def printable(path: str | Path) -> str:
-    """The path on one line that can be printed: line ends and undecodable bytes are escaped."""
-    return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(path)
-    )
+def place_of(path: str | Path) -> Path:
+    """As `check_path` has it, of a path that somebody gives of data; DataError where it is none."""
+    path = expanded(path)
+    if wrong := unusable(path):
+        raise DataError(Fault(Path(path if isinstance(path, str) else described(path)), *wrong))
+    return Path(path)
 
 
 def remark_count(path: Path, count: int, published: int | None) -> list[Fault]:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from dlseg.aside import new_file
 from dlseg.data.decode import MAX_PIXELS, Raw, decoded
-from dlseg.data.faults import DataError, Fault, printable
+from dlseg.data.faults import DataError, Fault, place_of, printable
 from dlseg.data.formats import PNG_SIGNATURE
 from dlseg.data.pictures import read_image, row_bands, whole_array
 
@@ -96,7 +96,7 @@ def read_label(
     Raises DataError where there is none, it is damaged, in colours, of another format, or holds
     another label.
     """
-    path = Path(path)
+    path = place_of(path)
     raw = next(decoded(path, max_pixels=max_pixels))
     _check_form(path, raw)
     label = whole_array(raw)
@@ -104,6 +104,19 @@ def read_label(
         label = label // (255 // (2**raw.bits - 1))  # Pillow has stretched them
     _check_range(path, label, num_classes, ignore_index)
     return label.astype(np.uint8, copy=False)
+
+
+def read_palette(path: str | Path, max_pixels: float = MAX_PIXELS) -> np.ndarray | None:
+    """The colours of a mask with a palette, uint8 (256, 3), black where it has fewer; else None.
+
+    max_pixels: as for `read_image`. Raises DataError as it does.
+    """
+    image = next(decoded(place_of(path), max_pixels=max_pixels)).image
+    if image.mode != "P":
+        return None
+    colours, palette = image.getpalette("RGB"), np.zeros((256, 3), np.uint8)
+    palette.ravel()[: len(colours)] = colours
+    return palette
 
 
 def write_label(path: str | Path, label: np.ndarray, palette: np.ndarray | None = None) -> None:
@@ -190,7 +203,8 @@ def _check_range(path: Path, label: np.ndarray, num_classes: int, ignore_index: 
     allowed[256] = False
     numbers = label
     if label.dtype != np.uint8:
-        fits = (label >= 0) & (label <= 255) & (label == np.floor(label))
+        with np.errstate(invalid="ignore"):  # of floats that are no numbers
+            fits = (label >= 0) & (label <= 255) & (label == np.floor(label))
         numbers = np.where(fits, label, 256).astype(np.int16)
     good = allowed[numbers]
     if not good.all():

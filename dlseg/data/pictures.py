@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from dlseg.data.decode import MAX_PIXELS, OTHER_BYTE, Raw, decoded
-from dlseg.data.faults import DataError, Fault
+from dlseg.data.faults import DataError, Fault, place_of
 
 _ALPHA = ("LA", "PA", "RGBA", "RGBa")
 _PLAIN = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr")
@@ -60,7 +60,7 @@ def read_image(
     Raises DataError where there is none, it is damaged or has too many pixels, several frames and
     no `frame` is given, or more than 8 bits per channel and no `white`.
     """
-    path, frames = Path(path), None if frame is None else [frame]
+    path, frames = place_of(path), None if frame is None else [frame]
     if white is not None and (scaled := _scaled(path, frames, max_pixels, white)) is not None:
         return scaled
     return np.array(next(read_pictures(path, frames, max_pixels)))

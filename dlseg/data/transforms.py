@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
-from dlseg.checks import check_integer, check_rgb, check_share, described
+from dlseg.checks import check_integer, check_rgb, check_scales, check_share, described
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,15 +37,16 @@ class RandomScale:
     """Resize by a factor drawn evenly from [low, high] (0.5 to 2: DeepLab v3, section 4.1).
 
     Both sides by the same factor, rounded to whole pixels. Raises: ValueError unless
-    0 < low <= high.
+    0 < low <= high, at most LARGEST_FACTOR.
     """
 
     low: float = 0.5
     high: float = 2.0
 
     def __post_init__(self):
-        if not 0 < self.low <= self.high < float("inf"):
-            raise ValueError(f"expected 0 < low <= high, got low={self.low}, high={self.high}")
+        check_scales((self.low, self.high))
+        if self.low > self.high:
+            raise ValueError(f"expected low <= high, got low={self.low}, high={self.high}")
 
     def __call__(self, image, label, rng):
         check_pair(image, label)

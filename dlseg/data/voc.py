@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dlseg.data.faults import DataError, Fault, remark_count
+from dlseg.data.faults import DataError, Fault, place_of, remark_count
 from dlseg.data.files import Pair
 from dlseg.data.palette import voc_palette
 
@@ -122,8 +122,8 @@ def _leaks(lists: Path, names: dict[str, list[str]]) -> list[Fault]:
 
 
 def find_voc(root: str | Path) -> Path | None:
-    """The folder VOC2012 that `root` is or has, or None."""
-    root = Path(root)
+    """The folder VOC2012 that `root` is or has, or None. DataError for a path that cannot be."""
+    root = place_of(root)
     for folder in (root, root / "VOC2012", root / "VOCdevkit" / "VOC2012"):
         if (folder / "JPEGImages").is_dir() or (folder / "ImageSets" / "Segmentation").is_dir():
             return folder
@@ -141,7 +141,7 @@ def read_names(lists: Path, split: str) -> list[str]:
     spaces; the end of a picture's file name is taken off.
     Raises DataError for a list that is missing, empty, no text, or holds a name twice.
     """
-    path = lists / f"{split}.txt"
+    path = place_of(lists / f"{split}.txt")
     if split == "test":
         remedy = "evaluate on val, or predict single images"
         raise DataError(Fault(path, "the masks of test are not published", remedy))

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from dlseg.aside import new_file
-from dlseg.checks import check_integer
+from dlseg.checks import check_integer, check_path
 from dlseg.doors import check_fit, logits_of
 from dlseg.inspect import evaluating
 
@@ -79,9 +79,11 @@ def onnx_differences(
     """The file `path`, run by ONNX Runtime on the CPU, beside `model` on random images.
 
     shapes: of the batches of images, (B, 3, H, W). Returns: by shape.
+    Raises ValueError for a path that cannot be, and where the model returns no logits.
     """
     import onnxruntime
 
+    path = check_path("path", path)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     parameter, differences = next(model.parameters()), {}
     generator = torch.Generator().manual_seed(0)

@@ -21,6 +21,7 @@ The entries, VERSION 1:
 """
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from dlseg.aside import new_file
+from dlseg.checks import check_path
 from dlseg.device import out_of_memory
 from dlseg.models import build_model
 from dlseg.schema import Unfit
@@ -49,7 +51,7 @@ def save_checkpoint(path: str | Path, entries: dict) -> None:
     Raises CheckpointError where an entry is not as above, the disk is full or the folder cannot be
     written; whatever was at `path` before is still there, and nothing else is left behind.
     """
-    path = Path(path)
+    path = _place(path)
     try:
         entries = check_entries({"version": VERSION} | entries)
         with new_file(path) as file:
@@ -58,7 +60,7 @@ def save_checkpoint(path: str | Path, entries: dict) -> None:
         raise CheckpointError(f"cannot write the checkpoint {path}: {error}") from error
     # PyTorch turns some faults of writing into RuntimeError.
     except (OSError, RuntimeError) as error:
-        kept = f"; the last good one is still {path}" if path.exists() else ""
+        kept = f"; the last good one is still {path}" if os.path.exists(path) else ""
         raise CheckpointError(
             f"cannot write the checkpoint {path}: {error}{kept}. "
             "Make room or choose another folder, and resume"
@@ -71,7 +73,7 @@ def load_checkpoint(path: str | Path) -> dict:
     Raises CheckpointError for a file that is missing, damaged (its checksums are tested), no
     checkpoint of dlseg, or of another version, and for an entry that is not as above.
     """
-    path = Path(path)
+    path = _place(path)
     entries = _read(path)
     known = set(ENTRIES) & set(entries) if isinstance(entries, dict) else set()
     if "version" not in known or len(known) < 2:
@@ -157,6 +159,14 @@ def _described(entries: dict, path: str | Path) -> nn.Module:
         held = f"weights are not those of model, {entries['model']}"
         raise CheckpointError(f"{path}: {held}: {difference}; {_OTHERWISE}")
     return model
+
+
+def _place(path: str | Path) -> Path:
+    """`path` as `check_path` has it; CheckpointError where no file can be looked for there."""
+    try:
+        return check_path("the checkpoint", path)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def _read(path: Path) -> object:

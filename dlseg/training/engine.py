@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from dlseg.aside import only_one
-from dlseg.checks import check_integer
+from dlseg.checks import check_integer, check_path
 from dlseg.doors import check_same_classes
 from dlseg.training.checkpoint import LAST, CheckpointError
 from dlseg.training.distributed import distribute, is_main, processes, rank, sum_over_processes
@@ -66,7 +66,7 @@ def train(
     where the loss is no longer a number; the last checkpoint stays good.
     """
     _check_periods(checkpoint_every, validate_every)
-    path = Path(folder) / LAST if folder is not None else None
+    path = check_path("folder", folder) / LAST if folder is not None else None
     with _alone(path, resume):
         run = _new_run(model, dataset, recipe, torch.device(device), description, extra)
         _begin(run, path, resume)

@@ -2,16 +2,19 @@
 
 from pathlib import Path
 
+from dlseg.checks import check_path
+
 
 class TensorBoard:
     """A `watch` of `train` that writes loss and learning rate for `tensorboard --logdir folder`.
 
     Of a resumed run, what was written from the first new iteration on is hidden.
-    Its first call raises ImportError where TensorBoard is not installed.
+    Raises ValueError for a path that cannot be; its first call ImportError where TensorBoard is not
+    installed.
     """
 
     def __init__(self, folder: str | Path):
-        self.folder, self.writer = folder, None
+        self.folder, self.writer = check_path("folder", folder), None
 
     def __call__(self, iteration: int, loss: float, rate: float) -> None:
         if self.writer is None:

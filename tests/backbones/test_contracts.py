@@ -175,8 +175,11 @@ def test_bad_input_says_what_to_do(name):
     model = on_meta(name, width=WIDTH)
     cases = (
         (lambda: on_meta(name, 12), "^output_stride must be 8, 16 or 32, got 12"),
-        (lambda: on_meta(name, width=0), "^width must be a number above 0, got 0"),
-        (lambda: on_meta(name, width=float("inf")), "^width must be a number above 0, got inf"),
+        (lambda: on_meta(name, width=0), "^width must be a number above 0, up to 100, got 0"),
+        (
+            lambda: on_meta(name, width=float("inf")),
+            "^width must be a number above 0, up to 100, got i",
+        ),
         (lambda: on_meta(name, num_classes=0), "^num_classes must be an integer >= 1, got 0"),
         (
             lambda: on_meta(name, weights="coco"),

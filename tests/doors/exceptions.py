@@ -28,6 +28,7 @@ NO_DOOR = {
         "VOC_CLASSES VOC_COUNTS MAX_PIXELS",
         RECORD: "Card Clip DataError Decoded Fault Scene",
         FILES: "Cityscapes VOC check_folder extract obtain open_data read_image read_label "
+        "read_palette "
         "write_image write_label data_names kind_and_folder read_floats read_pictures "
         "frame_numbers write_bands",
         MACHINERY: "printable row_bands",

@@ -156,7 +156,7 @@ def test_images_only(name):
             "output_stride must be one of 32, 16, 8, got 4",
         ),
         (lambda: UNet(in_channels=0), "in_channels must be an integer >= 1, got 0"),
-        (lambda: UNet(width=0), "width must be a number above 0, got 0"),
+        (lambda: UNet(width=0), "width must be a number above 0, up to 100, got 0"),
         (
             lambda: UNet(in_channels=1, width=0.1)(image(8, 8)),
             r"image \(B, 1, H, W\), got \(1, 3, 8, 8\)",
