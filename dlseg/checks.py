@@ -14,6 +14,7 @@ from pathlib import Path
 DEVICES = ("auto", "cpu", "cuda", "mps")  # what DLSEG_DEVICE and --device may name
 MOST_CLASSES = 4096  # a confusion matrix of so many takes 134 MB
 LARGEST_LABEL = 2**31 - 2  # labels are counted as int32
+LARGEST_SIDE = 2**20  # pixels; more than any picture has
 LARGEST_FACTOR = 100  # by which a picture, or the width of a network, may grow
 
 
@@ -102,7 +103,7 @@ def check_path(name: str, path: str | Path) -> Path:
     """`expanded` as a Path. ValueError where no file can be looked for there, see `unusable`."""
     path = expanded(path)
     if wrong := unusable(path):
-        given = f" {printable(path)}" if isinstance(path, str | Path) else ""
+        given = f" {printable(path)}" if path and isinstance(path, str | Path) else ""
         raise ValueError(f"{name}{given} {wrong[0]}; {wrong[1]}")
     return Path(path)
 

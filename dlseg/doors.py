@@ -83,17 +83,22 @@ def check_batch(x, norm) -> None:
 # Labels, and what a model returns
 
 
-def check_labels(name: str, labels, num_classes: int, ignore_index: int | None) -> None:
-    """ValueError that names some unless labels are 0 .. num_classes - 1, or `ignore_index`.
-
-    labels: a tensor or array of integers, of any shape. ignore_index: None allows nothing else.
-    """
+def check_integers(name: str, labels) -> None:
+    """ValueError unless labels are a tensor or array of integers, or of bools, of any shape."""
     kind = str(getattr(labels, "dtype", type(labels).__name__)).removeprefix("torch.")
     if not kind.startswith(("int", "uint", "bool")):
         raise ValueError(
             f"{name} must be integers, one class per pixel, got {described(labels)}: take the "
             "argmax of scores"
         )
+
+
+def check_labels(name: str, labels, num_classes: int, ignore_index: int | None) -> None:
+    """ValueError that names some unless labels are 0 .. num_classes - 1, or `ignore_index`.
+
+    labels: a tensor or array of integers, of any shape. ignore_index: None allows nothing else.
+    """
+    check_integers(name, labels)
     wide = labels.long() if _is_tensor(labels) else labels.astype("int64")  # -100 is no uint8
     wrong = (wide < 0) | (wide >= num_classes)
     if ignore_index is not None:

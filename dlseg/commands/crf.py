@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from dlseg.checks import CommandError, path_argument
 from dlseg.commands.coarse import Coarse, read_mask, read_probabilities
-from dlseg.commands.shared import add_device, one_line
+from dlseg.commands.shared import add_device, make_folder, one_line
 from dlseg.crf import PRESETS, DenseCRF
 from dlseg.data import read_image, voc_palette, write_image, write_label
 from dlseg.device import get_device, use_device
@@ -54,7 +54,7 @@ def crf(arguments: argparse.Namespace) -> int:
         coarse = _coarse(arguments, image.shape[:2])
         refined = coarse.classes[_best(network, image, coarse)]
     with one_line(OSError, start=f"cannot write to {target.parent}: "):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         write_label(target, refined, coarse.palette)
         _write_picture(picture, image, coarse, refined)
     changed = (refined != coarse.labels).mean()

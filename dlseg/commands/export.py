@@ -10,7 +10,7 @@ from torch import nn
 from dlseg import inference
 from dlseg.checks import CommandError, need, path_argument
 from dlseg.commands.predict import Network, load
-from dlseg.commands.shared import one_line
+from dlseg.commands.shared import make_folder, one_line
 from dlseg.data import MEAN, STD
 from dlseg.device import use_device
 from dlseg.inference import CHECKED, INPUT, OPSET, OUTPUT, ExportError
@@ -59,7 +59,7 @@ def _write(network: Network, out: Path, size: tuple[int, int] | None) -> None:
     notes = {name: json.dumps(value) for name, value in notes.items()}
     try:
         with one_line(OSError, start=f"cannot write {out}: "):
-            out.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(out.parent)
             inference.export_onnx(network.model, out, size, notes)
     except ExportError as error:
         raise CommandError(f"{error}; with dlseg export: --size HxW") from error

@@ -18,7 +18,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dlseg.checks import CommandError
-from dlseg.commands.shared import one_line, told
+from dlseg.commands.shared import make_folder, one_line, told
 from dlseg.data import DataError, Decoded, frame_numbers, printable, read_pictures
 
 # Ends of the names of files that are taken out of a folder; a file that is named may have any.
@@ -121,7 +121,7 @@ def predict_all(
         return f"{done} of {count} are in {printable(out)}; the same command with --resume goes on"
 
     with told(advice), one_line(OSError, start=f"cannot write to {out}: "):
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         # disable=None: no bar unless standard error is a terminal
         for name, image in tqdm(images, total=count, desc="predicting", disable=None):
             try:

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from dlseg.data.decode import open_file
 from dlseg.data.faults import DataError, Fault, place_of
 
 _MAGIC = b"\x93NUMPY"
@@ -24,14 +25,13 @@ def read_floats(path: str | Path) -> np.ndarray:
     """
     path = place_of(path)
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             shape, columns_first, kind = _header(path, file)
             count = _check_size(path, shape, kind, path.stat().st_size - file.tell())
             array = np.fromfile(file, kind, count)
-    except FileNotFoundError as error:
-        raise DataError(Fault(path, "there is no such file", "check the name")) from error
     except OSError as error:
-        raise DataError(Fault(path, f"it cannot be read: {error}", "mend that")) from error
+        remedy = "copy it to another place, and read it there"
+        raise DataError(Fault(path, f"cannot be read: {error.strerror}", remedy)) from error
     array = array.reshape(shape, order="F" if columns_first else "C")
     if wrong := array.size - int(np.isfinite(array).sum()):
         problem = f"{wrong} of {array.size} values are NaN or infinite"

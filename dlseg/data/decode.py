@@ -72,7 +72,7 @@ def frame_numbers(path: Path) -> list[int]:
     Nothing is decoded. Pages of a TIFF that hold another one smaller, or its mask, do not count.
     Raises DataError where the file cannot be read.
     """
-    with _file(path) as file:
+    with open_file(path) as file:
         name = format_of(path, file)
         with _explained(path, name, file):
             return _numbers(_opened(path, name, file, math.inf), name)
@@ -90,7 +90,7 @@ def decoded(
     byte, the other one.
     Raises DataError where the file cannot be read, has more pixels, or several frames for None.
     """
-    with _file(path) as file:
+    with open_file(path) as file:
         name = format_of(path, file)
         # Decoders do not look at the checksums of a PNG.
         if name == "PNG" and (found := damage(name, file)):
@@ -134,11 +134,12 @@ def _only(path: Path, numbers: list[int]) -> list[int]:
     raise DataError(Fault(path, problem, remedy))
 
 
-def _file(path: Path) -> BinaryIO:
+def open_file(path: Path) -> BinaryIO:
+    """The file, to read bytes. DataError, with the cause and its remedy, where that cannot be."""
     path = place_of(path)
     try:
         return path.open("rb")
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:  # a file is no folder on the way
         others = sorted(p.name for p in path.parent.glob("*") if p.stem == path.stem)
         remedy = f"name {', or '.join(others[:3])}, which is there" if others else "look for it"
         raise DataError(Fault(path, "there is no such file", remedy)) from error

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dlseg.checks import check_number
 from dlseg.data.decode import MAX_PIXELS, OTHER_BYTE, Raw, decoded
 from dlseg.data.faults import DataError, Fault, place_of
 
@@ -58,11 +59,14 @@ def read_image(
     need more memory, more than a third. frame: of a file of several, from 0. white: the value that
     becomes 255, in a file of more than 8 bits per channel.
     Raises DataError where there is none, it is damaged or has too many pixels, several frames and
-    no `frame` is given, or more than 8 bits per channel and no `white`.
+    no `frame` is given, or more than 8 bits per channel and no `white`; ValueError for a white that
+    is no number above 0.
     """
     path, frames = place_of(path), None if frame is None else [frame]
-    if white is not None and (scaled := _scaled(path, frames, max_pixels, white)) is not None:
-        return scaled
+    if white is not None:
+        white = check_number("white", white, 1e-30)
+        if (scaled := _scaled(path, frames, max_pixels, white)) is not None:
+            return scaled
     return np.array(next(read_pictures(path, frames, max_pixels)))
 
 
@@ -175,5 +179,6 @@ def _scaled(
     if values.ndim == 3 and values.shape[2] == 4:
         cover = values[..., 3:] / 65535
         values = values[..., :3] * cover + white * (1 - cover)
-    values = np.clip(np.nan_to_num(values * (255 / white)) + 0.5, 0, 255).astype(np.uint8)
+    with np.errstate(over="ignore", invalid="ignore"):  # of floats that are no numbers, or large
+        values = np.clip(np.nan_to_num(values * (255 / white)) + 0.5, 0, 255).astype(np.uint8)
     return np.array(Image.fromarray(values).convert("RGB"))

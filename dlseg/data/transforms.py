@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
-from dlseg.checks import check_integer, check_rgb, check_scales, check_share, described
+from dlseg.checks import (
+    LARGEST_SIDE,
+    check_integer,
+    check_rgb,
+    check_scales,
+    check_share,
+    described,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,7 +75,7 @@ class RandomCrop:
     ignore_index: int = IGNORE_INDEX
 
     def __post_init__(self):
-        object.__setattr__(self, "size", check_integer("size", self.size, 1))
+        object.__setattr__(self, "size", check_integer("size", self.size, 1, LARGEST_SIDE))
         check_integer("ignore_index", self.ignore_index, 0, 255)
 
     def __call__(self, image, label, rng):

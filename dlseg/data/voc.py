@@ -55,10 +55,11 @@ class VOC:
     ignore_index = 255
 
     def __init__(self, root: str | Path, split: str = "train"):
+        root = place_of(root)
         folder = find_voc(root)
         if folder is None:
             remedy = "give the folder that has JPEGImages and ImageSets, usually VOCdevkit/VOC2012"
-            raise DataError(Fault(Path(root), "there is no Pascal VOC here", remedy))
+            raise DataError(Fault(root, "there is no Pascal VOC here", remedy))
         self.palette = voc_palette()
         self.split = split
         self.names = read_names(folder / "ImageSets" / "Segmentation", split)
@@ -121,9 +122,8 @@ def _leaks(lists: Path, names: dict[str, list[str]]) -> list[Fault]:
     return faults
 
 
-def find_voc(root: str | Path) -> Path | None:
-    """The folder VOC2012 that `root` is or has, or None. DataError for a path that cannot be."""
-    root = place_of(root)
+def find_voc(root: Path) -> Path | None:
+    """The folder VOC2012 that `root` is or has, or None."""
     for folder in (root, root / "VOC2012", root / "VOCdevkit" / "VOC2012"):
         if (folder / "JPEGImages").is_dir() or (folder / "ImageSets" / "Segmentation").is_dir():
             return folder

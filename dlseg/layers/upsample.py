@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlseg.checks import check_integer
+from dlseg.checks import LARGEST_SIDE, check_integer
 from dlseg.doors import check_maps
 
 
@@ -19,5 +19,5 @@ def upsample(x: Tensor, size: Sequence[int], align_corners: bool = False) -> Ten
     Raises: ValueError unless x are floats (B, C, h, w), at least one, and size two integers >= 1.
     """
     check_maps("x", x)
-    height, width = (check_integer("size", side, 1) for side in size)
+    height, width = (check_integer("size", side, 1, LARGEST_SIDE) for side in size)
     return F.interpolate(x, (height, width), mode="bilinear", align_corners=align_corners)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, distributed
 
 from dlseg.checks import check_classes, check_ignore
-from dlseg.doors import label_fault
+from dlseg.doors import check_integers, label_fault
 
 
 class ConfusionMatrix:
@@ -126,13 +126,10 @@ def integers(values: Tensor | np.ndarray, name: str) -> Tensor:
     What is too large for it becomes the largest int32, the same below: no class either way.
     Raises ValueError, which names them, for floats.
     """
+    values = values if isinstance(values, Tensor) else np.asarray(values)
+    check_integers(name, values)
     if not isinstance(values, Tensor):
-        array = np.asarray(values)
-        if array.dtype.kind not in "iub":
-            raise _not_integers(name, array.dtype)
-        values = torch.from_numpy(array.astype(np.int64 if array.itemsize > 2 else np.int32))
-    elif values.is_floating_point() or values.is_complex():
-        raise _not_integers(name, values.dtype)
+        values = torch.from_numpy(values.astype(np.int64 if values.itemsize > 2 else np.int32))
     if values.dtype == torch.int64:
         values = values.clamp(torch.iinfo(torch.int32).min, torch.iinfo(torch.int32).max)
     return values.int()
@@ -145,9 +142,3 @@ def check_shapes(labels: Tensor, predictions: Tensor) -> None:
             "labels and predictions must have one shape, "
             f"got {tuple(labels.shape)} and {tuple(predictions.shape)}"
         )
-
-
-def _not_integers(name: str, dtype: object) -> ValueError:
-    return ValueError(
-        f"{name} must be integers, one class per pixel, got {dtype}: take the argmax of scores"
-    )

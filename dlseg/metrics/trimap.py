@@ -12,11 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dlseg.checks import check_choice, check_ignore, check_integer, described
+from dlseg.checks import LARGEST_SIDE, check_choice, check_ignore, check_integer, described
 from dlseg.metrics.confusion import ConfusionMatrix, check_shapes, integers
 
 SOURCES = ("void", "labels")
-WIDEST = 2**20  # pixels; wider than any image
 
 
 def boundary(labels: Tensor | np.ndarray, ignore_index: int = 255, source: str = "void") -> Tensor:
@@ -153,7 +152,9 @@ class TrimapCurve:
 
 
 def _checked_widths(widths: Sequence[int]) -> list[int]:
-    numbers = [check_integer("a band's width, in pixels,", width, 1, WIDEST) for width in widths]
+    numbers = [
+        check_integer("a band's width, in pixels,", width, 1, LARGEST_SIDE) for width in widths
+    ]
     if not numbers or len(set(numbers)) < len(numbers):
         raise ValueError(f"widths must be one or more, none twice, got {widths}")
     return numbers

@@ -30,7 +30,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from dlseg.aside import new_file
-from dlseg.checks import check_path
+from dlseg.checks import check_path, printable
 from dlseg.device import out_of_memory
 from dlseg.models import build_model
 from dlseg.schema import Unfit
@@ -57,12 +57,12 @@ def save_checkpoint(path: str | Path, entries: dict) -> None:
         with new_file(path) as file:
             torch.save(entries, file)
     except Unfit as error:
-        raise CheckpointError(f"cannot write the checkpoint {path}: {error}") from error
+        raise CheckpointError(f"cannot write the checkpoint {printable(path)}: {error}") from error
     # PyTorch turns some faults of writing into RuntimeError.
     except (OSError, RuntimeError) as error:
-        kept = f"; the last good one is still {path}" if os.path.exists(path) else ""
+        kept = f"; the last good one is still {printable(path)}" if os.path.exists(path) else ""
         raise CheckpointError(
-            f"cannot write the checkpoint {path}: {error}{kept}. "
+            f"cannot write the checkpoint {printable(path)}: {error}{kept}. "
             "Make room or choose another folder, and resume"
         ) from error
 
@@ -77,17 +77,19 @@ def load_checkpoint(path: str | Path) -> dict:
     entries = _read(path)
     known = set(ENTRIES) & set(entries) if isinstance(entries, dict) else set()
     if "version" not in known or len(known) < 2:
-        raise CheckpointError(f"{path} is no checkpoint of dlseg; give the last.pt of a training")
+        raise CheckpointError(
+            f"{printable(path)} is no checkpoint of dlseg; give the last.pt of a training"
+        )
     version = entries["version"]
     if type(version) is int and version != VERSION:
         raise CheckpointError(
-            f"{path} has version {version}, and this dlseg reads version {VERSION}; "
+            f"{printable(path)} has version {version}, and this dlseg reads version {VERSION}; "
             "use the dlseg that wrote it, or train again"
         )
     try:
         return check_entries(entries)
     except Unfit as error:
-        raise CheckpointError(f"{path}: {error}; {_OTHERWISE}") from error
+        raise CheckpointError(f"{printable(path)}: {error}; {_OTHERWISE}") from error
 
 
 def load_weights(model: nn.Module, path: str | Path) -> None:
@@ -109,7 +111,9 @@ def load_network(path: str | Path, output_stride: int | None = None) -> tuple[nn
     """
     entries = load_checkpoint(path)
     if entries["model"] is None:
-        raise CheckpointError(f"{path} does not say which network it holds; load its `weights`")
+        raise CheckpointError(
+            f"{printable(path)} does not say which network it holds; load its `weights`"
+        )
     model = _described(entries, path)
     if output_stride not in (None, model.output_stride):
         model = build_model(entries["model"] | {"output_stride": output_stride})
@@ -121,7 +125,9 @@ def give_weights(model: nn.Module, entries: dict, path: str | Path) -> None:
     """Give `model` the weights among the entries of the checkpoint `path`; ValueError as above."""
     if difference := misfit(model, entries["weights"]):
         held = f"it holds {entries['model']}" if entries["model"] else "it holds another network"
-        raise ValueError(f"the weights of {path} do not fit this network, {held}: {difference}")
+        raise ValueError(
+            f"the weights of {printable(path)} do not fit this network, {held}: {difference}"
+        )
     model.load_state_dict(entries["weights"])
 
 
@@ -153,11 +159,11 @@ def _described(entries: dict, path: str | Path) -> nn.Module:
             raise
         why = str(error).partition("\n")[0]
         raise CheckpointError(
-            f"{path}: no network can be as model says ({why}); {_OTHERWISE}"
+            f"{printable(path)}: no network can be as model says ({why}); {_OTHERWISE}"
         ) from error
     if difference := misfit(model, entries["weights"]):
         held = f"weights are not those of model, {entries['model']}"
-        raise CheckpointError(f"{path}: {held}: {difference}; {_OTHERWISE}")
+        raise CheckpointError(f"{printable(path)}: {held}: {difference}; {_OTHERWISE}")
     return model
 
 
@@ -172,9 +178,15 @@ def _place(path: str | Path) -> Path:
 def _read(path: Path) -> object:
     try:
         return read_saved(path)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"there is no checkpoint {path}") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise CheckpointError(f"there is no checkpoint {printable(path)}") from error
+    except IsADirectoryError as error:
+        raise CheckpointError(
+            f"{printable(path)} is a folder; give the {LAST} of a training"
+        ) from error
     except OSError as error:
-        raise CheckpointError(f"cannot read the checkpoint {path}: {error}") from error
+        raise CheckpointError(f"cannot read the checkpoint {printable(path)}: {error}") from error
     except Unfit as error:
-        raise CheckpointError(f"{path} is no good checkpoint: {error}; {_OTHERWISE}") from error
+        raise CheckpointError(
+            f"{printable(path)} is no good checkpoint: {error}; {_OTHERWISE}"
+        ) from error

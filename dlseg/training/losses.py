@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlseg.checks import check_choice, check_ignore, check_integer, described
-from dlseg.doors import check_labels, check_maps, logits_of
+from dlseg.checks import LARGEST_SIDE, check_choice, check_ignore, check_integer, described
+from dlseg.doors import check_integers, check_labels, check_maps, logits_of
 
 IGNORE = 255
 LOSSES = ("upsampled", "shrunk")
@@ -66,12 +66,13 @@ def shrink_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
     Raises ValueError unless labels are integers (B, H, W), and size two integers >= 1.
     Source: DeepLab v1, section 3.1, which shrinks labels by 8.
     """
-    if not isinstance(labels, Tensor) or labels.dim() != 3 or labels.is_floating_point():
+    if not isinstance(labels, Tensor) or labels.dim() != 3:
         raise ValueError(f"labels must be integers (B, H, W), got {described(labels)}")
+    check_integers("labels", labels)
     if not labels[:1].numel():
         raise ValueError(f"labels must be at least one, got {described(labels)}")
     for side in size:
-        check_integer("size", side, 1)
+        check_integer("size", side, 1, LARGEST_SIDE)
     if labels.shape[1:] == torch.Size(size):
         return labels
     return F.interpolate(labels[:, None].float(), tuple(size), mode="nearest-exact")[:, 0].long()

@@ -13,9 +13,11 @@ import pytest
 import torch
 
 from dlseg.checks import CommandError, check_integer
+from dlseg.training import load_network
 from tests.fuzz import harness
 from tests.fuzz.harness import Target, fuzz, numbers_of, shown
 from tests.fuzz.known import KNOWN
+from tests.fuzz.readers import good_checkpoint
 from tests.fuzz.targets import TARGETS, inputs, new_faults
 
 TOTAL, SEED = 10_000, 0
@@ -117,3 +119,10 @@ def test_an_input_follows_from_seed_and_number():
     target = TARGETS["ConfusionMatrix"]
     drawn = [shown(target.make(numbers_of(target, 0, number))) for number in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_the_good_checkpoint_is_good(tmp_path):
+    """Else nothing is tried but its refusal."""
+    (tmp_path / "last.pt").write_bytes(good_checkpoint())
+    model, _ = load_network(tmp_path / "last.pt")
+    assert model.num_classes == 3
