@@ -194,9 +194,10 @@ def check_scales(scales: Sequence[float]) -> None:
 
 
 def check_rgb(name: str, image) -> None:
-    """ValueError unless `image` is a NumPy array, uint8 (H, W, 3)."""
+    """ValueError unless `image` is a NumPy array, uint8 (H, W, 3), with at least a pixel."""
     shape = getattr(image, "shape", ())
-    if getattr(image, "dtype", None) != "uint8" or len(shape) != 3 or shape[2] != 3:
+    fits = len(shape) == 3 and shape[2] == 3 and 0 not in shape
+    if not fits or getattr(image, "dtype", None) != "uint8":
         raise ValueError(f"{name} must be uint8 (H, W, 3), got {described(image)}")
 
 

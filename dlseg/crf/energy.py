@@ -51,7 +51,7 @@ def labelling_energy(
     """
     check_maps("unary", unary)
     check_labels("labels", labels, unary.shape[1], None)
-    if labels.shape[1:] != unary.shape[2:]:
+    if labels.shape != (len(unary), *unary.shape[2:]):
         raise ValueError(f"labels are {tuple(labels.shape)}, the unary {tuple(unary.shape)}")
     chosen = F.one_hot(labels.long(), unary.shape[1]).movedim(-1, 1).to(unary)  # (B, C, H, W)
     return (chosen * unary).sum((1, 2, 3)) + pairwise_energy(chosen, filters, weights)
@@ -63,8 +63,12 @@ def free_energy(
     """F(Q) = KL(Q || P) - log Z: the divergence of Q from the CRF, up to the constant log Z.
 
     q, unary: (B, C, H, W). filters, weights: as for `pairwise_energy`. Returns: (B,).
+    Raises: ValueError for other forms.
     """
     check_maps("unary", unary)
+    check_maps("q", q)
+    if q.shape != unary.shape:
+        raise ValueError(f"q is {tuple(q.shape)}, the unary {tuple(unary.shape)}")
     single = (q * unary - torch.special.entr(q)).sum((1, 2, 3))  # entr(q) = -q log q, 0 at 0
     return single + pairwise_energy(q, filters, weights)
 

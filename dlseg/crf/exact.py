@@ -48,8 +48,15 @@ def attention_filter(features: Tensor, values: Tensor) -> Tensor:
     feature is more than 32 sigmas from the mean, all is computed in float64.
 
     features: (B, N, d), each divided by its sigma. values: (B, N, C). Returns: (B, N, C).
+    Raises: ValueError for other forms, and number formats that differ.
     """
     check_features(features)
+    check_features(values, "values")
+    if values.dtype != features.dtype or values.shape[:2] != features.shape[:2]:
+        raise ValueError(
+            f"values must be as many as features, and of their number format, got "
+            f"{described(values)} and {described(features)}"
+        )
     f = features - features.mean(1, keepdim=True)  # K sees differences only, and small |f| is exact
     if f.dtype == torch.float32 and f.abs().max() > FAR:
         return attention_filter(features.double(), values.double()).to(values.dtype)
@@ -79,7 +86,7 @@ def normalise(matrix: Tensor, how: str = "symmetric", self_term: bool = True) ->
     Raises: ValueError for another `how`, and for a matrix of another form.
     """
     check_choice("normalization", how, NORMALIZATIONS)
-    square = matrix.dim() == 3 and matrix.shape[1] == matrix.shape[2]
+    square = isinstance(matrix, Tensor) and matrix.dim() == 3 and matrix.shape[1] == matrix.shape[2]
     if not square or not matrix.is_floating_point():
         raise ValueError(f"the matrix must be floats (B, N, N), got {described(matrix)}")
     n = matrix.sum(-1) + TINY  # (B, N)
@@ -101,6 +108,7 @@ class ExactFilter:
 
     def __init__(self, features: Tensor, normalization: str = "symmetric", self_term: bool = True):
         check_choice("normalization", normalization, NORMALIZATIONS)
+        check_features(features)
         self.features, self.self_term = features, self_term
         n = attention_filter(features, features.new_ones(*features.shape[:2], 1)) + TINY
         one = torch.ones_like(n)  # (B, N, 1)
@@ -130,7 +138,9 @@ def mean_field_steps(
     unary: (B, N, C) energies -log P. filters: one per kernel, from (B, N, C) to the messages
     (B, N, C), such as an `ExactFilter`, or `matmul` of a matrix. weights: (), (C,) or (C, C) each.
     Yields: iterations + 1 times (B, N, C), sums of 1 over the labels.
+    Raises: ValueError for a unary of another form.
     """
+    check_features(unary, "the unary")
     q = (-unary).softmax(-1)  # (B, N, C)
     yield q
     for _ in range(iterations):
@@ -177,7 +187,9 @@ def check_pixels(unary: Tensor, image: Tensor, kernels: Sequence[tuple], iterati
         features(batch, Kernel(*kernel), unary.dtype)
 
 
-def check_features(features: Tensor) -> None:
-    """ValueError unless features are floats (B, N, d), at least one of each."""
-    if features.dim() != 3 or 0 in features.shape or not features.is_floating_point():
-        raise ValueError(f"features must be floats (B, N, d), got {described(features)}")
+def check_features(features: Tensor, name: str = "features") -> None:
+    """ValueError unless features are floats (B, N, d), at least one of each, of 32 or 64 bits."""
+    fits = isinstance(features, Tensor) and features.dim() == 3 and 0 not in features.shape
+    if not fits or not features.is_floating_point():
+        raise ValueError(f"{name} must be floats (B, N, d), got {described(features)}")
+    check_format(name, features.dtype)

@@ -22,8 +22,8 @@ def simplex(f: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     check_features(f[None])
     d = f.shape[1]
-    j = torch.arange(1.0, d + 1, device=f.device)
-    lift = torch.ones(d + 1, d, device=f.device).triu() - torch.diag(j, -1)[:, :d]
+    j = torch.arange(1.0, d + 1, device=f.device, dtype=f.dtype)
+    lift = torch.ones(d + 1, d, device=f.device, dtype=f.dtype).triu() - torch.diag(j, -1)[:, :d]
     y = (f / (1.5 * j * (j + 1)).sqrt()) @ lift.T  # (N, d + 1), on the plane where sum(y) = 0
     low = y.floor()
     rest, order = (y - low).sort(1, descending=True)

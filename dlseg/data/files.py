@@ -17,9 +17,11 @@ import numpy as np
 from PIL import Image
 
 from dlseg.aside import new_file
+from dlseg.checks import check_rgb, described
 from dlseg.data.decode import MAX_PIXELS, Raw, decoded
 from dlseg.data.faults import DataError, Fault, place_of, printable
 from dlseg.data.formats import PNG_SIGNATURE
+from dlseg.data.palette import check_colours
 from dlseg.data.pictures import read_image, row_bands, whole_array
 
 _LOSSY = ("JPEG", "WEBP")  # formats that change values, or have no indices
@@ -126,17 +128,20 @@ def write_label(path: str | Path, label: np.ndarray, palette: np.ndarray | None 
     folders on the way are made. Raises ValueError for another kind of array, OSError where it
     cannot be written.
     """
-    if label.dtype != np.uint8 or label.ndim != 2:
-        raise ValueError(f"label must be uint8 (H, W), got {label.dtype} {label.shape}")
+    fits = isinstance(label, np.ndarray) and label.ndim == 2 and label.size
+    if not fits or label.dtype != np.uint8:
+        raise ValueError(f"label must be uint8 (H, W), got {described(label)}")
     image = Image.fromarray(label)
     if palette is not None:
-        image.putpalette(np.asarray(palette, dtype=np.uint8).tobytes())
+        check_colours(palette)
+        image.putpalette(palette.tobytes())
     with new_file(path) as file:
         image.save(file, format="PNG")
 
 
 def write_image(path: str | Path, image: np.ndarray) -> None:
     """Write an image, uint8 (H, W, 3), as PNG; the file as by `write_label`."""
+    check_rgb("image", image)
     height, width, _ = image.shape
     write_bands(path, height, width, (image[rows] for rows in row_bands(height, width)))
 

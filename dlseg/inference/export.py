@@ -23,6 +23,7 @@ from dlseg.aside import new_file
 from dlseg.checks import check_integer, check_path
 from dlseg.doors import check_fit, logits_of
 from dlseg.inspect import evaluating
+from dlseg.state import STATE_DICT
 
 # The exporter is loaded where it is used, for it takes half a second: hence the quoted types.
 INPUT, OUTPUT, OPSET = "image", "logits", 18
@@ -62,9 +63,12 @@ def export_onnx(
     and both sides free.
     notes: kept in the file's metadata, such as the names of the classes.
     Raises ValueError for a size that is no two whole numbers, or that the network does not take,
-    for a network not in float32, and for one that returns no logits or no numbers; ExportError
-    where the network cannot be translated; OSError where the file cannot be written.
+    for a network not in float32, with weights that are NaN or infinite, and for one that returns no
+    logits or no numbers; ExportError where the network cannot be translated; OSError where the file
+    cannot be written.
     """
+    weights = model.state_dict().items()
+    STATE_DICT("weights", {k: v for k, v in weights if isinstance(v, torch.Tensor)})
     shape = TRACED if size is None else (1, 3, *_checked(size))
     with evaluating(model):
         program = _translated(model, shape, free=size is None)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dlseg.checks import check_rgb
 from dlseg.data import normalise
 from dlseg.inference.predict import check_scales, probabilities
 from dlseg.inference.tiles import tile_weights
@@ -38,9 +39,10 @@ def label_image(
     In tiles it needs, beside image, labels and what the network takes for one tile, 128 MB, or for
     a large tile of many classes C x tile x tile x 4 bytes; a picture too wide for them is done in
     stripes, and the tiles at their edges twice.
-    Raises ValueError unless 0 <= overlap < tile, for bad scales, and for more classes.
+    Raises ValueError unless 0 <= overlap < tile, for bad scales, another image and more classes.
     """
     check_scales(scales)
+    check_rgb("image", image)  # a `Decoded` has shape and number format too
     height, width = image.shape[:2]
     tile = max(height, width) if tile is None else tile
     overlap = tile // 4 if overlap is None else overlap

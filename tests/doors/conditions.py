@@ -53,6 +53,9 @@ FLOATS = {
     "not contiguous": Condition(spread, Tensor.contiguous),
     "empty batch": Condition(lambda x: x[:0], same),
     "no pixel": Condition(lambda x: x[..., :0], REFUSED),
+    "no row": Condition(lambda x: x[..., :0, :], REFUSED),
+    "bool": Condition(lambda x: x > 0, REFUSED),
+    "complex": Condition(lambda x: x.to(torch.complex64), REFUSED),
     "one pixel": Condition(lambda x: x[..., :1, :1], lambda x: x.clone()),
     "integers": Condition(lambda x: x.long(), REFUSED),
     "no batch": Condition(lambda x: x[0], REFUSED),
@@ -65,6 +68,7 @@ IMAGES = FLOATS | {
 # Colours in 0..255 for the CRF.
 PICTURES = {name: FLOATS[name] for name in ("NaN", "inf", "channels_last", "not contiguous")}
 PICTURES |= {name: FLOATS[name] for name in ("no batch", "None", "empty batch", "no pixel")}
+PICTURES |= {name: FLOATS[name] for name in ("no row", "complex")}
 PICTURES |= {
     "float64": Condition(Tensor.double, Tensor.byte),
     "int64": Condition(Tensor.long, Tensor.byte),
@@ -92,6 +96,10 @@ LABELS = {
     "all void": Condition(lambda x: torch.full_like(x, 255), lambda x: x.clone()),
     "another class list": Condition(lambda x: x + 40, REFUSED),
     "negative": Condition(lambda x: x - 7, REFUSED),
+    "complex": Condition(lambda x: x.to(torch.complex64), REFUSED),
+    "empty batch": Condition(lambda x: x[:0], same),
+    "no pixel": Condition(lambda x: x[..., :0], same),
+    "no row": Condition(lambda x: x[:, :0], same),
     "other size": Condition(lambda x: x[..., :-1], REFUSED),
     "None": Condition(lambda x: None, REFUSED),
 }
@@ -115,6 +123,7 @@ NUMBERS = {
     "text": Condition(str, REFUSED),
     "bool": Condition(lambda n: True, REFUSED),
     "float32": Condition(np.float32, float),
+    "1e300": Condition(lambda n: 1e300, same),
     "negative": Condition(lambda n: -1.0, REFUSED),
 }
 SIGMAS = NUMBERS | {
@@ -166,7 +175,9 @@ MODELS = {
     "infinity": returns(lambda y: y + torch.inf),
 }
 ROWS = {name: FLOATS[name] for name in ("NaN", "inf", "float64", "not contiguous", "no batch")}
-SINGLE = ("NaN", "inf", "half", "float64", "not contiguous", "integers", "no pixel")
+ROWS |= {name: FLOATS[name] for name in ("bool", "complex", "no pixel", "no row")}
+SINGLE = ("NaN", "inf", "half", "float64", "not contiguous", "integers", "no pixel", "no row")
+SINGLE += ("bool", "complex")
 # Of functions that take one image without a batch: tensors, arrays, and colours (H, W, 3).
 UNARY = {name: FLOATS[name] for name in (*SINGLE, "bfloat16", "no batch")}
 ARRAYS = {name: FLOATS[name] for name in (*SINGLE, "None", "empty batch")}
@@ -176,7 +187,7 @@ KINDS = {
     "arrays": ARRAYS,
     "pixels": PIXELS,
     "rows": ROWS,
-    "bytes": {name: LABELS[name] for name in LABELS if name not in ("float", "NaN")},
+    "bytes": {name: LABELS[name] for name in LABELS if name not in ("float", "NaN", "complex")},
     "floats": FLOATS,
     "images": IMAGES,
     "pictures": PICTURES,

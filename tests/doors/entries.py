@@ -357,7 +357,7 @@ ENTRIES = [
         "crf.unary_from_probabilities",
         crf.unary_from_probabilities,
         {"probabilities": P, "clip": ("number", 1e-3)},
-        passes=("no batch", "no pixel"),
+        passes=("no batch", "no pixel", "no row"),
     ),
     Entry(
         "crf.unary_from_labels",
@@ -368,7 +368,7 @@ ENTRIES = [
     Entry(
         "crf.iou_score",
         lambda labels: crf.iou_score(
-            [(MAPS[0], PICTURE[0], None if labels is None else labels[0])], 1
+            [(MAPS[0], PICTURE[0], None if labels is None else labels[:1].squeeze(0))], 1
         )(KERNELS),
         {"labels": LABEL},
     ),
@@ -449,7 +449,7 @@ ENTRIES = [
         "data.labels_from_colours",
         lambda image: data.labels_from_colours(rgb(image), data.voc_palette()),
         {"image": ("pictures", torch.zeros_like(PICTURE))},
-        passes=("integers in 0/1", "no pixel"),
+        passes=("integers in 0/1", "no pixel", "no row"),
     ),
     Entry("data.voc_palette", data.voc_palette, {"size": ("integer", 21)}),
     Entry(

@@ -116,6 +116,20 @@ class Halved(nn.Module):
         return self.model(x) / 2
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("unused", [False, True])
+def test_weights_that_are_no_numbers(value, unused, tmp_path):
+    """In the words of a checkpoint's reader; also of weights that the logits do not show."""
+    model = convolutions(1).float()
+    layer = next(part for part in model.modules() if hasattr(part, "weight"))
+    layer.register_buffer("other_weight", torch.zeros(3))
+    (layer.other_weight if unused else layer.weight.data).view(-1)[0] = value
+    words = r"^weights\..*weight holds 1 of \d+ values that are NaN or infinite$"
+    with pytest.raises(ValueError, match=words):
+        export_onnx(model, tmp_path / "net.onnx")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_wrong_file_is_seen(tmp_path):
     model = convolutions(1).float()
     export_onnx(Halved(model), tmp_path / "net.onnx", (24, 24))

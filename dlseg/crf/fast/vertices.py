@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dlseg.checks import described
+
 BLOCK = 32768  # pixels of which all d + 1 coordinates stay in the cache
 AXIS_BITS = 4  # an axis, 0..8, sits in the low bits of its fraction while the fractions are sorted
 MAX_FEATURES = 8
@@ -112,10 +114,10 @@ class Entries(NamedTuple):
 
 def check_features(features: Tensor) -> None:
     """ValueError unless features are (B, N, d), d in 1..8, float32 or float64, and not too many."""
-    if features.dim() != 3 or 0 in features.shape or features.shape[2] > MAX_FEATURES:
-        raise ValueError(
-            f"features must be (B, N, d) with d in 1..{MAX_FEATURES}, got {tuple(features.shape)}"
-        )
+    fits = isinstance(features, Tensor) and features.dim() == 3 and 0 not in features.shape
+    if not fits or features.shape[2] > MAX_FEATURES:
+        got = tuple(features.shape) if isinstance(features, Tensor) else described(features)
+        raise ValueError(f"features must be (B, N, d) with d in 1..{MAX_FEATURES}, got {got}")
     if features.dtype not in (torch.float32, torch.float64):
         raise ValueError(f"features must be float32 or float64, got {features.dtype}")
     batch, pixels, d = features.shape

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dlseg.backbones import VGG16, make_backbone
 from dlseg.checks import check_classes, check_integer
-from dlseg.doors import check_image
+from dlseg.doors import check_image, check_maps
 from dlseg.layers import upsample
 from dlseg.models.relatives.vgg_maps import enlarged, pad_to_multiple, pooled_maps
 
@@ -20,9 +20,11 @@ def laplacian_pyramid(x: Tensor, levels: int) -> list[Tensor]:
     """A map (B, C, H, W) taken apart, coarsest part first, each twice as large as the one before.
 
     Each part but the first is what the next coarser map, upsampled, lacks. Halving is a mean over
-    2 x 2 pixels. levels: parts. Raises: ValueError for sides that cannot be halved so often.
+    2 x 2 pixels. levels: parts. Raises: ValueError for sides that cannot be halved so often, and
+    for other than floats.
     Source: Burt and Adelson 1983, with this simpler filter.
     """
+    check_maps("x", x)
     factor = 2 ** (check_integer("levels", levels, 1) - 1)
     if x.shape[2] % factor or x.shape[3] % factor:
         raise ValueError(f"{levels} levels need sides of {factor} k pixels, got {x.shape[2:]}")
@@ -55,6 +57,7 @@ def uncertainty(logits: Tensor, window: int = 5) -> Tensor:
     0 where a class is everywhere sure, be it yes or no; 1 at a sharp boundary of the class.
     Source: LRR, the boundary masks of its released network: dilated p plus dilated -p.
     """
+    check_maps("logits", logits)
     if check_integer("window", window, 1) % 2 == 0:
         raise ValueError(f"window must be odd, got {window}")
     p = logits.softmax(1)
