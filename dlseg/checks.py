@@ -178,7 +178,7 @@ def check_share(name: str, value: float) -> None:
         raise ValueError(f"{name} must be in [0, 1], got {value}")
 
 
-def check_scales(scales: Sequence[float]) -> None:
+def check_scales(scales: Sequence[float], name: str = "scales") -> None:
     """ValueError unless there are scales, all of them above 0 and at most LARGEST_FACTOR."""
     good = isinstance(scales, Iterable) and len(scales)
     if not good or not all(
@@ -186,7 +186,7 @@ def check_scales(scales: Sequence[float]) -> None:
         for scale in scales
     ):
         raise ValueError(
-            f"scales must be positive numbers up to {LARGEST_FACTOR}, at least one, got {scales!r}"
+            f"{name} must be positive numbers up to {LARGEST_FACTOR}, at least one, got {scales!r}"
         )
 
 

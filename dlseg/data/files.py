@@ -114,9 +114,10 @@ def read_palette(path: str | Path, max_pixels: float = MAX_PIXELS) -> np.ndarray
     max_pixels: as for `read_image`. Raises DataError as it does.
     """
     image = next(decoded(place_of(path), max_pixels=max_pixels)).image
-    if image.mode != "P":
+    colours = image.getpalette("RGB") if image.mode == "P" else None
+    if colours is None:
         return None
-    colours, palette = image.getpalette("RGB"), np.zeros((256, 3), np.uint8)
+    palette = np.zeros((256, 3), np.uint8)
     palette.ravel()[: len(colours)] = colours
     return palette
 

@@ -51,7 +51,7 @@ class RandomScale:
     high: float = 2.0
 
     def __post_init__(self):
-        check_scales((self.low, self.high))
+        check_scales((self.low, self.high), "low and high")
         if self.low > self.high:
             raise ValueError(f"expected low <= high, got low={self.low}, high={self.high}")
 

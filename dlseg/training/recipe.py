@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dlseg.checks import LARGEST_FACTOR
 from dlseg.schema import Unfit, choice, in_words, integer, listing, maybe, number, record, switch
 
 OPTIMISERS = ("sgd", "adamw")
@@ -16,7 +17,7 @@ LOSSES = ("upsampled", "shrunk")
 
 
 def _scale(entry: str, value: object) -> list[float]:
-    factors = listing(number(0), 2, 2)(entry, value)
+    factors = listing(number(0, LARGEST_FACTOR), 2, 2)(entry, value)
     if not 0 < factors[0] <= factors[1]:
         words = "two factors above 0, the smaller first, such as (0.5, 2.0)"
         raise Unfit(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from dlseg.commands.main import main
 from dlseg.crf import DenseCRF, appearance, smoothness, unary_from_labels
@@ -46,6 +46,19 @@ def crf(folder, *arguments):
 def labels(path):
     with Image.open(path) as image:
         return np.array(image)
+
+
+def test_a_palette_is_read_as_its_mask_is(files, monkeypatch):
+    """Not by Pillow's own way, which refuses long texts, and has a limit of pixels of its own."""
+    info = PngImagePlugin.PngInfo()
+    info.add_text("workflow", "settings " * 300_000, zip=True)
+    with Image.open(files / "palette.png") as mask:
+        mask.save(files / "long.png", pnginfo=info)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 600)  # the mask has 1280
+    assert crf(files, "photo.png", "long.png", "--out", "out") == 0
+    monkeypatch.undo()
+    with Image.open(files / "out" / "long-refined.png") as mask:
+        assert mask.mode == "P" and mask.getpalette("RGB")[:9] == COLOURS
 
 
 def test_a_palette_mask(files, scene, capsys):

@@ -1,9 +1,11 @@
 """Files that Pillow does not write, byte by byte from their specifications."""
 
+import io
 import struct
 import zlib
 
 import numpy as np
+from PIL import Image
 
 ADAM7 = (
     (0, 0, 8, 8),
@@ -42,6 +44,23 @@ def _rows(values: np.ndarray, bits: int) -> bytes:
         ..., 8 - bits :
     ]
     return b"".join(b"\0" + np.packbits(row).tobytes() for row in each.reshape(len(values), -1))
+
+
+def ycck(inks: np.ndarray) -> bytes:
+    """A JPEG of C, M, Y, K (H, W, 4) as Photoshop writes it: marked by Adobe's transform 2.
+
+    Inks are stored as 255 less them; then C, M, Y, taken for R, G, B, become luma and two colours
+    (ITU-T T.872, 6.5.3). Pillow writes four channels as they are, 255 less them, transform 0.
+    """
+    luma = np.asarray(Image.fromarray(inks[..., :3]).convert("YCbCr"))
+    image = Image.fromarray(np.concatenate([255 - luma, inks[..., 3:]], -1), "CMYK")
+    file = io.BytesIO()
+    image.save(file, format="JPEG", quality=100, subsampling=0)
+    content = bytearray(file.getvalue())
+    transform = content.index(b"Adobe") + 11  # behind the name, the version, and two flags
+    assert content[transform] == 0
+    content[transform] = 2
+    return bytes(content)
 
 
 def tiff(values: np.ndarray, order: str = "<", **more: tuple) -> bytes:

@@ -59,6 +59,9 @@ def test_a_header_of_version_2(tmp_path):
 
 
 def test_no_file_and_a_folder(tmp_path):
-    for path, words in ((tmp_path / "none.npy", "no such file"), (tmp_path, "cannot be read")):
+    for path, words in (
+        (tmp_path / "none.npy", "no such file"),
+        (tmp_path, "is a folder; name a file in it"),
+    ):
         with pytest.raises(DataError, match=words):
             read_floats(path)

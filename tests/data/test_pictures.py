@@ -15,7 +15,7 @@ from dlseg.data.faults import DataError
 from dlseg.data.files import read_label, write_image
 from dlseg.data.pictures import Decoded, read_image, read_pictures
 from tests.data.folders import random_image, random_labels
-from tests.data.handmade import png, png_part, tiff
+from tests.data.handmade import png, png_part, tiff, ycck
 from tests.data.test_files import refusal
 
 EXACT = ("png", "tif", "gif", "webp", "bmp")
@@ -53,6 +53,17 @@ def test_jpeg_as_pillow_opens_it(tmp_path, mode, progressive):
     Image.fromarray(random_image(0)).convert(mode).save(path, progressive=progressive)
     with Image.open(path) as image:
         assert np.array_equal(read_image(path), np.array(image.convert("RGB")))
+
+
+def test_jpeg_of_four_channels_as_photoshop_writes_it(tmp_path):
+    """Luma and colours of the inks, by the formula of JFIF and that of inks on white paper."""
+    inks = np.zeros((16, 32, 4), np.uint8)
+    inks[:, :8], inks[:, 8:16], inks[:, 16:24] = (250, 20, 60, 0), (0, 200, 30, 40), (9, 9, 180, 90)
+    inks[:, 24:] = (30, 10, 0, 200)
+    (tmp_path / "a.jpg").write_bytes(ycck(inks))
+    paper = 255 - inks.astype(float)
+    wanted = paper[..., :3] * paper[..., 3:] / 255
+    assert np.abs(read_image(tmp_path / "a.jpg") - wanted).max() <= 4
 
 
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"])

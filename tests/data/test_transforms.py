@@ -235,9 +235,14 @@ def test_to_tensors():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: RandomScale(0, 1), "0 < low <= high, got low=0, high=1"),
-        (lambda: RandomScale(2, 1), "0 < low <= high, got low=2, high=1"),
-        (lambda: RandomScale(1, float("nan")), "0 < low <= high, got low=1, high=nan"),
+        (lambda: RandomScale(0, 1), r"low and high must be positive numbers .* got \(0, 1\)$"),
+        (lambda: RandomScale(2, 1), "low <= high, got low=2, high=1"),
+        (lambda: RandomScale(1, float("nan")), r"low and high must be .* got \(1, nan\)$"),
+        (
+            lambda: RandomScale(1, 1e300),
+            r"low and high must be .* up to 100, .* got \(1, 1e\+300\)$",
+        ),
+        (lambda: RandomCrop(2**40), "size must be an integer <= 1048576, got"),
         (lambda: RandomCrop(0), "size must be an integer >= 1, got 0"),
         (lambda: RandomFlip(1.5), r"probability must be in \[0, 1\], got 1.5"),
         (lambda: ColourJitter(contrast=-0.1), r"contrast must be in \[0, 1\], got -0.1"),
