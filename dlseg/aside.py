@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-from dlseg.checks import expanded
+from dlseg.paths import expanded
 
 try:
     import fcntl
@@ -116,6 +116,8 @@ def _named(path: str | Path) -> Path:
 @contextlib.contextmanager
 def _part(path: Path, folder: bool = False) -> Iterator[Path]:
     """A new, locked file or folder beside `path`, which is gone or renamed at the end."""
+    if not path.name:  # . or /
+        raise IsADirectoryError(errno.EISDIR, "it is a folder; give a name in it", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.parent.resolve() not in _CLEARED:  # once: a folder may get many thousand files
         _clear(path.parent)

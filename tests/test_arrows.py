@@ -10,14 +10,15 @@ import pytest
 ROOT = Path(__file__).parent.parent / "dlseg"
 # What each part of dlseg may import. These serve all that use torch; `checks` alone also the
 # arithmetic, which does without.
-SERVE = {"checks", "doors", "schema", "state", "aside", "device", "fetch"}
+SERVE = {"checks", "doors", "schema", "state", "paths", "aside", "device", "fetch"}
 BLOCKS = {"arithmetic", "layers"}
 LIBRARY = {"data", "metrics", "inspect", "crf", "models", "backbones"} | BLOCKS
 ALLOWED = {
     "checks": set(),
     "doors": {"checks"},
     "device": {"checks"},
-    "aside": {"checks"},
+    "paths": {"checks"},
+    "aside": {"paths"},
     "schema": set(),
     "state": {"schema"},
     "fetch": {"checks", "aside"},
@@ -32,7 +33,7 @@ ALLOWED = {
     "training": LIBRARY | {"inference"} | SERVE,
     "inference": LIBRARY | SERVE,
     "commands": LIBRARY | {"training", "inference"} | SERVE,
-    "book": {"checks", "schema", "aside", "device"},
+    "book": {"checks", "schema", "paths", "aside", "device"},
     "__main__": {"book", "commands"},
 }
 
@@ -129,7 +130,7 @@ def test_guard_sees_every_form_of_import(part, source, package, found):
     assert forbidden(part, source, package) == found
 
 
-@pytest.mark.parametrize("part", ["arithmetic", "checks", "schema"])
+@pytest.mark.parametrize("part", ["arithmetic", "checks", "paths", "schema"])
 def test_parts_that_import_neither_torch_nor_numpy(part):
     heavy = "(name for name in ('torch', 'numpy') if name in sys.modules)"
     code = f"import sys, dlseg.{part}; print(*{heavy})"

@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from dlseg.checks import expanded
 from dlseg.fetch import Checksum, fetch_file
+from dlseg.paths import expanded
 from dlseg.schema import Unfit
 from dlseg.state import STATE_DICT, misfit, read_saved
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from dlseg.book.child import run_child
 from dlseg.book.manifest import Book, Chapter, chapter_table, read_book
-from dlseg.checks import DEVICES, CommandError, need, path_argument
+from dlseg.checks import DEVICES, CommandError, need
+from dlseg.paths import path_argument
 
 # As `dlseg.commands.main.LIBRARY`.
 BOOK = {

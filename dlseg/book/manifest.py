@@ -6,7 +6,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlseg.checks import CommandError, printable
+from dlseg.checks import CommandError
+from dlseg.paths import printable
 from dlseg.schema import Unfit, choice, integer, listing, number, record, switch, table, text
 
 

@@ -17,6 +17,7 @@ from dlseg.book.execute import FRAMES_FOLDER
 from dlseg.book.manifest import Book, Chapter, chapter_table
 from dlseg.book.picture import PNG, Picture
 from dlseg.book.raster import DENSITY
+from dlseg.paths import make_folder
 
 DATE = (2026, 1, 1, 0, 0, 0)
 EXTRA = "extra"  # the folder of what pages offer for download
@@ -128,9 +129,11 @@ def build(book: Book, out: str | Path | None = None) -> int:
 
     out: the folder of the pages, by default build/site/html. A folder of the user's keeps what
     else lies in it.
-    Returns: Sphinx's exit code.
+    Returns: Sphinx's exit code. Raises CommandError where `out` cannot be written.
     """
     target = Path(out).resolve() if out else book.root / "build/site/html"
+    if out:
+        make_folder(target)  # what is in its way is told now, not in some minutes
     with tempfile.TemporaryDirectory(prefix="dlseg-site-") as folder:
         work = Path(folder)
         stage(book, work / "source")

@@ -10,13 +10,14 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from dlseg.checks import CommandError, path_argument
+from dlseg.checks import CommandError
 from dlseg.commands.coarse import Coarse, read_mask, read_probabilities
-from dlseg.commands.shared import add_device, make_folder, one_line
+from dlseg.commands.shared import add_device, one_line
 from dlseg.crf import PRESETS, DenseCRF
 from dlseg.data import read_image, voc_palette, write_image, write_label
 from dlseg.device import get_device, use_device
 from dlseg.inference import overlay
+from dlseg.paths import make_folder, path_argument
 
 CONFIDENCE, IGNORE = 0.7, 255
 CAPTION = 24  # pixels

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from dlseg.checks import CommandError, checkout, install_line, path_argument
+from dlseg.checks import CommandError, checkout, install_line
+from dlseg.paths import path_argument
 
 REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?P<range>[^;]*)(?:;\s*extra == [\"'](?P<extra>\w+))?")
 # Extras of dlseg, each for a purpose of its own.

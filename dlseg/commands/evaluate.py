@@ -4,12 +4,13 @@ import argparse
 from collections.abc import Sequence
 
 from dlseg import training
-from dlseg.checks import CommandError, path_argument
+from dlseg.checks import CommandError
 from dlseg.commands.jobs import saved_data
 from dlseg.commands.shared import add_device, add_inference, add_workers, computing, last_run
 from dlseg.data import open_data
 from dlseg.doors import check_same_classes
 from dlseg.metrics import ConfusionMatrix
+from dlseg.paths import path_argument
 from dlseg.training import LAST, is_main, load_network
 
 

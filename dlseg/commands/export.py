@@ -8,12 +8,13 @@ from pathlib import Path
 from torch import nn
 
 from dlseg import inference
-from dlseg.checks import CommandError, need, path_argument
+from dlseg.checks import CommandError, need
 from dlseg.commands.predict import Network, load
-from dlseg.commands.shared import make_folder, one_line
+from dlseg.commands.shared import one_line
 from dlseg.data import MEAN, STD
 from dlseg.device import use_device
 from dlseg.inference import CHECKED, INPUT, OPSET, OUTPUT, ExportError
+from dlseg.paths import make_folder, path_argument
 
 TOLERANCE = 1e-3  # of the largest logit; rounding alone stays far below
 

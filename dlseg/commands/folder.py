@@ -18,8 +18,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dlseg.checks import CommandError
-from dlseg.commands.shared import make_folder, one_line, told
+from dlseg.commands.shared import one_line, told
 from dlseg.data import DataError, Decoded, frame_numbers, printable, read_pictures
+from dlseg.paths import make_folder
 
 # Ends of the names of files that are taken out of a folder; a file that is named may have any.
 COMMON = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")

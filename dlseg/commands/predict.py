@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from dlseg import inference
-from dlseg.checks import CommandError, path_argument
+from dlseg.checks import CommandError
 from dlseg.commands.folder import find_pictures, predict_all, read_all, report_faults, unfinished
 from dlseg.commands.shared import add_device, add_inference, last_run, one_line
 from dlseg.data import (
@@ -25,6 +25,7 @@ from dlseg.data import (
     write_label,
 )
 from dlseg.device import get_device, out_of_memory, use_device
+from dlseg.paths import path_argument
 from dlseg.training import LAST, CheckpointError, load_network
 
 OWN = 4  # pictures of the network's own data, where no image is given

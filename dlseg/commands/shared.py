@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from dlseg.checks import DEVICES, CommandError, printable
+from dlseg.checks import DEVICES, CommandError
 from dlseg.device import out_of_memory, settings_kept, setup, use_device
 from dlseg.training import CheckpointError, process_group
 
@@ -32,17 +32,6 @@ def one_line(*kinds: type[Exception], start: str = "") -> Iterator[None]:
         yield
     except kinds as error:
         raise CommandError(start + " ".join(str(error).split())) from error
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder, and those on the way, unless it is there. CommandError where it cannot be."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        remedy = "a file is in the way; name a folder that is none"
-        raise CommandError(f"cannot write to {printable(path)}: {remedy}") from error
-    except OSError as error:
-        raise CommandError(f"cannot write to {printable(path)}: {error.strerror}") from error
 
 
 def new_run() -> Path:

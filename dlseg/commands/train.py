@@ -13,11 +13,12 @@ from pathlib import Path
 import torch
 
 from dlseg import training
-from dlseg.checks import CommandError, need, path_argument
+from dlseg.checks import CommandError, need
 from dlseg.commands.evaluate import report
 from dlseg.commands.jobs import Job, default_job, saved_job
 from dlseg.commands.shared import add_device, add_workers, computing, last_run, new_run, told
 from dlseg.data import data_names, open_data
+from dlseg.paths import path_argument
 from dlseg.training import LAST, TensorBoard, is_main
 
 # What decides a run, with the kind of its value and a word of help. First fields of `Job`, then of

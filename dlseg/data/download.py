@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from tqdm import tqdm
 
 from dlseg.aside import new_folder
-from dlseg.checks import check_path
 from dlseg.fetch import Checksum, fetch_file
+from dlseg.paths import check_path
 
 # Of an archive: the default limit in bytes, and how much larger it may be than the file.
 LEAST_LIMIT, TIMES = 10**9, 20

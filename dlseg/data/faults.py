@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlseg.checks import described, expanded, printable, unusable
+from dlseg.checks import described
+from dlseg.paths import expanded, printable, unusable
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,10 @@ import torch
 from torch import nn
 
 from dlseg.aside import new_file
-from dlseg.checks import check_integer, check_path
+from dlseg.checks import check_integer
 from dlseg.doors import check_fit, logits_of
 from dlseg.inspect import evaluating
+from dlseg.paths import check_path
 from dlseg.state import STATE_DICT
 
 # The exporter is loaded where it is used, for it takes half a second: hence the quoted types.

@@ -30,9 +30,9 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from dlseg.aside import new_file
-from dlseg.checks import check_path, printable
 from dlseg.device import out_of_memory
 from dlseg.models import build_model
+from dlseg.paths import check_path, printable
 from dlseg.schema import Unfit
 from dlseg.state import misfit, read_saved
 from dlseg.training.entries import ENTRIES, VERSION, check_entries

@@ -20,8 +20,9 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from dlseg.aside import only_one
-from dlseg.checks import check_integer, check_path
+from dlseg.checks import check_integer
 from dlseg.doors import check_same_classes
+from dlseg.paths import check_path
 from dlseg.training.checkpoint import LAST, CheckpointError
 from dlseg.training.distributed import distribute, is_main, processes, rank, sum_over_processes
 from dlseg.training.loader import TrainingPictures, training_batches

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dlseg.checks import check_path
+from dlseg.paths import check_path
 
 
 class TensorBoard:

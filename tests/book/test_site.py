@@ -24,6 +24,7 @@ from dlseg.book.site import (
     write_archive,
 )
 from dlseg.book.style import new_figure
+from dlseg.checks import CommandError
 from tests.processes import started, stop, told, wait_until
 
 ROOT = read_book().root
@@ -110,6 +111,12 @@ def test_built_pages_have_links_and_notebooks_beside_them(make_book, tmp_path):
     assert "CC BY 4.0" in page and ">MIT<" in page
     index = (html / "index.html").read_text(encoding="utf-8")
     assert "example.org" not in index, "the index page is made, not written: nothing to edit"
+
+
+def test_a_file_in_the_way_is_told_at_once(make_book, tmp_path):
+    (tmp_path / "pages").write_text("a file")
+    with pytest.raises(CommandError, match="pages: a file is in the way; name a folder"):
+        build(make_book(), tmp_path / "pages")
 
 
 def test_no_link_is_offered_that_was_not_asked_for(make_book, tmp_path):
