@@ -92,6 +92,8 @@ CRF = [
         share=0.3,
     ),
     row(crf.normalise, tensors(1, 4, 4, high=1), NORMALIZATIONS, flag),
+    row(crf.attention_filter, tensors(1, 5, 3), tensors(1, 5, None), share=0.5),
+    row(crf.free_energy, softmax, scores, always(()), always(()), share=0.5),
 ]
 
 # Networks, what they see, and how they are trained.
@@ -145,7 +147,7 @@ def recipe(rng: Random) -> dict:
     return {name: rng.choice(makers)(rng) for name in rng.sample(names, rng.randint(0, 4))}
 
 
-WIDTHS = one_of(0.0625, odd=one_of(0, -1.0, math.nan, math.inf, 1e-300))
+WIDTHS = one_of(0.0625, odd=one_of(0, -1.0, math.nan, math.inf, 1e-300, 1e300))
 input_size = one_of(9, 16, (9, 12), (3, 9, 9), odd=size)
 loss_maps = listed(tensors(2, 3, None, None, high=1), 1, 2)
 NETWORKS = [
@@ -184,7 +186,7 @@ NETWORKS = [
     ),
     row(training.poly, size, size, number, number),
     row(training.step, size, number, size, number),
-    row(training.shrink_labels, label_batch, listed(size, 2, 2)),
+    row(training.shrink_labels, label_batch, listed(whole, 2, 2)),
     row(training.segmentation_loss, loss_maps, label_batch),
     row(fetch.Checksum, one_of("md5", "sha256"), one_of("0" * 32, "0" * 8)),
     row(checks.check_integer, word, whole, size, size),

@@ -109,6 +109,14 @@ def unpack(content: bytes, folder: Path) -> None:
 DATA = [
     reader("read_image", picture, data.read_image, DataError, share=3),
     reader(
+        "read_image of deep files",
+        picture,
+        lambda path: data.read_image(path, white=1.0),
+        DataError,
+        of=data.read_image,
+    ),
+    reader("read_palette", mask, data.read_palette, DataError),
+    reader(
         "read_label",
         mask,
         lambda path: data.read_label(path, 4),
