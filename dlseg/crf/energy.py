@@ -44,14 +44,14 @@ def labelling_energy(
 ) -> Tensor:
     """E(x) of labellings.
 
-    labels: (B, H, W) integers 0..C-1. unary: (B, C, H, W) energies. The rest as for
+    labels: (B, H, W) integers 0..C-1. unary: (B, C, H, W) energies, or one for all. The rest as for
     `pairwise_energy`; a filter with a diagonal adds half of K(i, i) mu(l, l) per pixel, which is 0
     for a Potts number.
     Returns: (B,). Raises: ValueError for labels outside 0..C-1.
     """
     check_maps("unary", unary)
     check_labels("labels", labels, unary.shape[1], None)
-    if labels.shape != (len(unary), *unary.shape[2:]):
+    if labels.shape[1:] != unary.shape[2:] or len(unary) not in (1, len(labels)):
         raise ValueError(f"labels are {tuple(labels.shape)}, the unary {tuple(unary.shape)}")
     chosen = F.one_hot(labels.long(), unary.shape[1]).movedim(-1, 1).to(unary)  # (B, C, H, W)
     return (chosen * unary).sum((1, 2, 3)) + pairwise_energy(chosen, filters, weights)

@@ -210,7 +210,7 @@ def described(**changes) -> dict:
     ("changes", "words"),
     [
         ({"num_classes": 10**12}, "num_classes must be an integer <= 4096, got 1000000000000"),
-        ({"width": 900.0}, "larger than the weights in the file"),
+        ({"width": 90.0}, "larger than the weights in the file"),
         ({"network": "fcn-resnet34"}, "larger than the weights in the file"),
         ({"width": 0.1}, "weights are not those of model"),
         ({"network": "deeplabv2-resnet18"}, "no network can be as model says (output_stride"),
