@@ -193,3 +193,9 @@ def check_features(features: Tensor, name: str = "features") -> None:
     if not fits or not features.is_floating_point():
         raise ValueError(f"{name} must be floats (B, N, d), got {described(features)}")
     check_format(name, features.dtype)
+
+
+def check_rows(f: Tensor) -> None:
+    """ValueError unless f are the features of one image, float32 (N, d), at least one of each."""
+    if not isinstance(f, Tensor) or f.dim() != 2 or 0 in f.shape or f.dtype != torch.float32:
+        raise ValueError(f"features must be float32 (N, d), got {described(f)}")

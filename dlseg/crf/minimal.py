@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlseg.crf.exact import check_features, check_pixels
+from dlseg.crf.exact import check_pixels, check_rows
 
 
 def simplex(f: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -20,10 +20,10 @@ def simplex(f: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     (d + 1,), what is added to a key to get to the next corner along each of the d + 1 axes.
     Raises: ValueError if the features run over too many sigmas for keys of 64 bits.
     """
-    check_features(f[None])
+    check_rows(f)
     d = f.shape[1]
-    j = torch.arange(1.0, d + 1, device=f.device, dtype=f.dtype)
-    lift = torch.ones(d + 1, d, device=f.device, dtype=f.dtype).triu() - torch.diag(j, -1)[:, :d]
+    j = torch.arange(1.0, d + 1, device=f.device)
+    lift = torch.ones(d + 1, d, device=f.device).triu() - torch.diag(j, -1)[:, :d]
     y = (f / (1.5 * j * (j + 1)).sqrt()) @ lift.T  # (N, d + 1), on the plane where sum(y) = 0
     low = y.floor()
     rest, order = (y - low).sort(1, descending=True)
