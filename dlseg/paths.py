@@ -35,7 +35,7 @@ def unusable(path: str | Path) -> tuple[str, str] | None:
 
     A folder on the way that may not be entered is such a reason, beside names that cannot be.
     """
-    if not isinstance(path, str | Path):
+    if not isinstance(path, str | os.PathLike):
         return f"must be a text or a Path, got {described(path)}", "name a file or folder"
     if not str(path):
         return "is empty", "name a file or folder; the current folder is ."
@@ -56,7 +56,7 @@ def check_path(name: str, path: str | Path) -> Path:
     """`expanded` as a Path. ValueError where no file can be looked for there, see `unusable`."""
     path = expanded(path)
     if wrong := unusable(path):
-        given = f" {printable(path)}" if path and isinstance(path, str | Path) else ""
+        given = f" {printable(path)}" if path and isinstance(path, str | os.PathLike) else ""
         raise ValueError(f"{name}{given} {wrong[0]}; {wrong[1]}")
     return Path(path)
 

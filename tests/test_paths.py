@@ -131,10 +131,11 @@ def test_a_path_that_cannot_be_is_refused_in_words(name, what, folder):
     if name in PARTS and what in ("empty", "circle", "long name"):
         words = ""  # the whole is another path
     there = content(folder)
-    with pytest.raises(kind) as caught:
-        call(path)
-    assert judge(caught.value, (kind,)) is None, "not our own error, or a long one"
-    assert words in str(caught.value)
+    for given in (path, Path(path)) if path and what in STRANGE else (path,):
+        with pytest.raises(kind) as caught:
+            call(given)
+        assert judge(caught.value, (kind,)) is None, "not our own error, or a long one"
+        assert words in str(caught.value) and "PosixPath" not in str(caught.value)
     assert content(folder) == there
 
 

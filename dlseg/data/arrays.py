@@ -31,7 +31,9 @@ def read_floats(path: str | Path) -> np.ndarray:
             array = np.fromfile(file, kind, count)
     except OSError as error:
         remedy = "copy it to another place, and read it there"
-        raise DataError(Fault(path, f"cannot be read: {error.strerror}", remedy)) from error
+        raise DataError(
+            Fault(path, f"cannot be read: {error.strerror or error}", remedy)
+        ) from error
     array = array.reshape(shape, order="F" if columns_first else "C")
     if wrong := array.size - int(np.isfinite(array).sum()):
         problem = f"{wrong} of {array.size} values are NaN or infinite"

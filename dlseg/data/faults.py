@@ -1,5 +1,6 @@
 """What is wrong with a file of a data set: where, what, and what to do about it."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def place_of(path: str | Path) -> Path:
     """As `check_path` has it, of a path that somebody gives of data; DataError where it is none."""
     path = expanded(path)
     if wrong := unusable(path):
-        raise DataError(Fault(Path(path if isinstance(path, str) else described(path)), *wrong))
+        shown = path if isinstance(path, str | os.PathLike) else described(path)
+        raise DataError(Fault(Path(shown), *wrong))
     return Path(path)
 
 

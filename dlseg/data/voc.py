@@ -61,7 +61,7 @@ class VOC:
             remedy = "give the folder that has JPEGImages and ImageSets, usually VOCdevkit/VOC2012"
             raise DataError(Fault(root, "there is no Pascal VOC here", remedy))
         self.palette = voc_palette()
-        self.split = split
+        self.split = split = str(split)
         self.names = read_names(folder / "ImageSets" / "Segmentation", split)
         images, masks = _files(folder / "JPEGImages"), _files(_masks(folder, split))
         self.pairs = [
