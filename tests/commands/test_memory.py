@@ -11,6 +11,7 @@ from PIL import Image
 
 from dlseg.models import describe
 from tests.commands.checkpoints import build_model, write_checkpoint
+from tests.processes import PATIENCE
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="the peak is read from Linux's /proc"
@@ -59,7 +60,7 @@ def predict(limit, picture, network, out, *options):
         [sys.executable, "-c", MEASURED, *map(str, words)],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
     )
     found = re.search(r"^peak (\d+)$", done.stdout, re.MULTILINE)
     assert found, done.stderr
