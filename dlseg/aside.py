@@ -1,8 +1,9 @@
 """Files and folders that appear under their name whole, or not at all; for every package.
 
-Each is written beside its place, under a name of its own that ends in `.part`, and renamed. Whoever
-is killed leaves that part behind; the next process that writes into the folder clears it away, and
-not the part of a writer that lives, for that is locked.
+Each is written beside its place, under a name of its own that ends in `.part`, and renamed; a
+folder that gives way to it is `.old` meanwhile. Whoever is killed leaves them behind. The next
+process that writes there deletes the part and gives an old folder its name back where nothing has
+it, and leaves alone what a living writer has locked.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ try:
 except ImportError:  # on Windows, where nobody can delete a file that is open
     fcntl = None
 
-_NAME = re.compile(r".*\.[0-9a-f]{32}\.part", re.DOTALL)
+_NAME = re.compile(r"(.*)\.[0-9a-f]{32}\.(part|old)", re.DOTALL)
 _CLEARED: set[Path] = set()  # folders, in this process
 
 
@@ -59,16 +60,8 @@ def new_folder(path: str | Path, replace: bool = False) -> Iterator[Path]:
         raise FileExistsError(f"{path} is there already; delete it, or choose another folder")
     with _part(path, folder=True) as part:
         yield part
-        old = _unused(path)
-        if os.path.lexists(path):
-            path.rename(old)
-        try:
+        with _put_away(path) if replace else contextlib.nullcontext():
             part.rename(path)
-        except OSError:
-            if os.path.lexists(old):
-                old.rename(path)
-            raise
-        remove(old)
 
 
 @contextlib.contextmanager
@@ -132,8 +125,24 @@ def _part(path: Path, folder: bool = False) -> Iterator[Path]:
             os.close(lock)
 
 
-def _unused(path: Path) -> Path:
-    return path.with_name(f"{path.name}.{uuid4().hex}.part")
+@contextlib.contextmanager
+def _put_away(path: Path) -> Iterator[None]:
+    """Rename what is at `path`; delete it at the end, unless nothing has its name by then."""
+    old, lock = _unused(path, "old"), None
+    with contextlib.suppress(OSError):  # nothing, a symlink, or a file system without locks
+        lock = _lock(path)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(old)
+        yield
+    finally:
+        _settle(old, path, "old")
+        if lock is not None:
+            os.close(lock)
+
+
+def _unused(path: Path, ending: str = "part") -> Path:
+    return path.with_name(f"{path.name}.{uuid4().hex}.{ending}")
 
 
 def _make(path: Path, folder: bool) -> tuple[Path, int | None]:
@@ -150,17 +159,25 @@ def _make(path: Path, folder: bool) -> tuple[Path, int | None]:
 
 
 def _clear(folder: Path) -> None:
-    """Delete the parts whose writers are dead."""
-    for part in folder.glob("*.part"):
-        dead = _NAME.fullmatch(part.name) and not part.is_symlink()
-        if dead and (fcntl is not None or part.is_file()):
+    """Delete the parts whose writers are dead, and what they put away and replaced."""
+    for part in list(folder.iterdir()):
+        name = _NAME.fullmatch(part.name)
+        if name and not part.is_symlink() and (fcntl is not None or part.is_file()):
             with contextlib.suppress(OSError):  # its writer lives, or another has cleared it
                 lock = _lock(part)
                 try:
-                    remove(part)
+                    _settle(part, part.with_name(name[1]), name[2])
                 finally:
                     if lock is not None:
                         os.close(lock)
+
+
+def _settle(left: Path, path: Path, ending: str) -> None:
+    """What a dead writer of `path` left: its part, or what was there before."""
+    if ending == "old" and os.path.lexists(left) and not os.path.lexists(path):
+        left.rename(path)
+    else:
+        remove(left)
 
 
 def _lock(part: Path) -> int | None:

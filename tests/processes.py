@@ -15,6 +15,8 @@ from pathlib import Path
 
 import psutil
 
+from dlseg.book.execute import patience
+
 ROOT = Path(__file__).parents[1]
 OWN = (
     "JUPYTER_CONFIG_DIR",
@@ -24,7 +26,8 @@ OWN = (
     "JUPYTERLAB_WORKSPACES_DIR",
     "IPYTHONDIR",
 )
-PATIENCE = 120  # seconds for what takes two, on a machine that has other work
+# Seconds for what takes two, on a machine that has other work; as chapters, as patient as is asked.
+PATIENCE = 12 * patience()
 
 
 @contextmanager

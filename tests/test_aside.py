@@ -97,6 +97,39 @@ def test_a_folder_replaces_the_old_one_when_it_is_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@POSIX
+@pytest.mark.parametrize("there", ["nothing", "the new one"])
+def test_a_folder_whose_writer_died_between_the_renamings_comes_back(tmp_path, there):
+    """Unless the new one was in its place already."""
+    left = tmp_path / "out" / f"site.{'0' * 32}.old"
+    left.mkdir(parents=True)
+    (left / "a").write_text("old")
+    if there != "nothing":
+        (tmp_path / "out/site").mkdir()
+    with new_file(tmp_path / "out/other"):
+        pass
+    assert sorted(path.name for path in left.parent.iterdir()) == ["other", "site"]
+    assert (left.with_name("site") / "a").exists() == (there == "nothing")
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch, error):
+    path = tmp_path / "site"
+    path.mkdir()
+    (path / "a").write_text("old")
+    rename = Path.rename
+
+    def fail(part, target):
+        if part.suffix == ".part":
+            raise error
+        return rename(part, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(error), new_folder(path, replace=True):
+        pass
+    assert [found.name for found in tmp_path.rglob("*")] == ["site", "a"]
+
+
 def test_a_folder_is_not_replaced_unless_asked(tmp_path):
     (tmp_path / "data").mkdir()
     with (

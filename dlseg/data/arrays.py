@@ -30,10 +30,9 @@ def read_floats(path: str | Path) -> np.ndarray:
             count = _check_size(path, shape, kind, path.stat().st_size - file.tell())
             array = np.fromfile(file, kind, count)
     except OSError as error:
+        problem = f"cannot be read: {error.strerror or error}"
         remedy = "copy it to another place, and read it there"
-        raise DataError(
-            Fault(path, f"cannot be read: {error.strerror or error}", remedy)
-        ) from error
+        raise DataError(Fault(path, problem, remedy)) from error
     array = array.reshape(shape, order="F" if columns_first else "C")
     if wrong := array.size - int(np.isfinite(array).sum()):
         problem = f"{wrong} of {array.size} values are NaN or infinite"

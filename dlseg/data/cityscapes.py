@@ -109,7 +109,7 @@ def look(root: Path) -> tuple[list[Fault], list[Cityscapes]]:
 
 
 def _masks_alone(masks: Path, expected: set[Path]) -> list[Fault]:
-    remedy = "unpack the archive leftImg8bit again, or delete the mask"
+    remedy = "put its image into leftImg8bit, or delete the mask"
     alone = sorted(set(masks.glob(f"*/*{LABEL}")) - expected)
     return [Fault(mask, "the mask has no image", remedy) for mask in alone]
 

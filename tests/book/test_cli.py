@@ -13,6 +13,7 @@ from dlseg.book import cli
 from dlseg.book.manifest import ManifestError
 from dlseg.device import use_device
 from tests.chapters.tools import BOOK, NAMES, ROOT
+from tests.processes import PATIENCE
 
 
 def dlseg(*arguments: str) -> subprocess.CompletedProcess:
@@ -21,7 +22,7 @@ def dlseg(*arguments: str) -> subprocess.CompletedProcess:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
 
 

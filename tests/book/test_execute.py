@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import nbformat
 import pytest
@@ -33,17 +34,23 @@ CELLS = {
 FILES = ["01-one.01.svg", "01-one.02.json.xz"]
 
 
-def write_book(folder, *sources: str, seconds: int = 60):
-    """A book of one chapter with a budget of `seconds`; its root is a folder of its own."""
+def write_book(folder, *sources: str, names: Sequence[str] = ("01-one",), seconds=None):
+    """A book of chapters with the same cells; its root is a folder of its own.
+
+    seconds: the budget of some of the chapters; others have 60.
+    """
     (folder / "chapters").mkdir()
     for file, name in (("tests/nbval.cfg", "nbval.cfg"), ("chapters/conftest.py",) * 2):
         (folder / name).write_bytes((read_book().root / file).read_bytes())
     settings = '[book]\ntitle = "T"\nsrc = "chapters"\n[preprocessor.nbval]\n'
-    settings += 'sanitize = "nbval.cfg"\nworkers = 1\n[preprocessor.nbval.chapters.01-one]\n'
-    (folder / "book.toml").write_text(f"{settings}seconds = {seconds}\n")
-    (folder / "chapters/SUMMARY.md").write_text("- [One](01-one.ipynb)\n")
-    cells = [nbformat.v4.new_code_cell(source) for source in sources]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "chapters/01-one.ipynb")
+    settings += 'sanitize = "nbval.cfg"\nworkers = 1\n'
+    for name in names:
+        budget = (seconds or {}).get(name, 60)
+        settings += f"[preprocessor.nbval.chapters.{name}]\nseconds = {budget}\n"
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / f"chapters/{name}.ipynb")
+    (folder / "book.toml").write_text(settings)
+    (folder / "chapters/SUMMARY.md").write_text("".join(f"- [{n}]({n}.ipynb)\n" for n in names))
     return read_book(folder)
 
 
@@ -97,13 +104,6 @@ def test_executed_again_it_is_the_same_and_green(book):
     assert run_tests(book, [book.find("01")]) == 0
 
 
-def test_other_bytes_of_the_same_picture_pass(book):
-    """Another version of a compressor must not fail a chapter: pixels are what is compared."""
-    change_picture(book.find("01"), recompressed)
-    done = pytest_nbval(book)
-    assert done.returncode == 0, done.stdout
-
-
 def change_picture(chapter, change) -> None:
     """Replace the first picture of a notebook by another."""
     notebook = nbformat.read(chapter.path, as_version=4)
@@ -119,41 +119,87 @@ def recompressed(data: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def test_garbage_and_a_changed_output_fail(book):
-    chapter = book.find("01")
+def other_bytes(chapter) -> None:
+    """Another version of a compressor must not fail a chapter: pixels are what is compared."""
+    change_picture(chapter, recompressed)
+
+
+def garbage(chapter) -> None:
     change_picture(chapter, lambda data: b"garbage" + data)
-    (chapter.path.parent / "frames" / FILES[1]).write_bytes(b"garbage")
+    (chapter.path.parent / "frames" / FILES[1].replace("01-one", chapter.name)).write_bytes(b"?")
     chapter.path.write_text(chapter.path.read_text().replace("two 1", "two 2"))
-    done = pytest_nbval(book)
-    assert "3 failed" in done.stdout
-    for fault in (
-        r"Cell 0: Pictures differ.*no PNG file that can be read.*dlseg run 01",
-        r"Cell 1: Pictures differ.*01-one\.02\.json\.xz is another one: the SHA-256 differs",
-        r"Cell 2: Cell outputs differ",
-    ):
-        assert re.search(fault, done.stdout, re.DOTALL), done.stdout
 
 
-def test_a_stale_drawing_and_a_changed_alt_text_fail(book):
-    path = book.find("01").path
-    text = path.read_text().replace("svg.dot(20, 20, radius)", "svg.dot(20, 20, 1.2 * radius)")
-    path.write_text(text.replace('"dots of 3.0\\n"', '"dashes of 3.0\\n"'))
-    done = pytest_nbval(book)
-    assert "2 failed" in done.stdout
-    assert re.search(r'Cell 0: Pictures.*draws.*r="4".*should be.*r="4.8"', done.stdout, re.DOTALL)
-    assert re.search(r"Cell 1: Cell outputs differ.*dashes", done.stdout, re.DOTALL)
+def stale(chapter) -> None:
+    text = chapter.path.read_text()
+    text = text.replace("svg.dot(20, 20, radius)", "svg.dot(20, 20, 1.2 * radius)")
+    chapter.path.write_text(text.replace('"dots of 3.0\\n"', '"dashes of 3.0\\n"'))
 
 
-def test_what_training_draws_may_differ_in_numbers_and_shades(book):
-    path = book.find("01").path
-    notebook = nbformat.read(path, as_version=4)
+def trained(chapter) -> None:
+    """What training draws may differ in numbers and in shades."""
+    notebook = nbformat.read(chapter.path, as_version=4)
     for cell in notebook.cells[:2]:
         cell.metadata = {"tags": [TRAINED], "reason": "as if it were trained"}
     notebook.cells[0].source = notebook.cells[0].source.replace("radius=4.0", "radius=4.5")
-    nbformat.write(notebook, path)
-    path.write_text(path.read_text().replace('"dots of 3.0', '"dots of 2.0'))
-    done = pytest_nbval(book)
-    assert done.returncode == 0, done.stdout
+    nbformat.write(notebook, chapter.path)
+    chapter.path.write_text(chapter.path.read_text().replace('"dots of 3.0', '"dots of 2.0'))
+
+
+def slow(chapter) -> None:
+    notebook = nbformat.read(chapter.path, as_version=4)
+    notebook.cells[2].source += "\nimport time\ntime.sleep(1)"
+    nbformat.write(notebook, chapter.path)
+
+
+SPOILT = {
+    other_bytes: (),
+    trained: (),
+    slow: (),
+    garbage: (
+        r"Cell 0: Pictures differ.*no PNG file that can be read.*dlseg run 04",
+        r"Cell 1: Pictures differ.*04-garbage\.02\.json\.xz is another one: the SHA-256 differs",
+        r"Cell 2: Cell outputs differ",
+    ),
+    stale: (
+        r'Cell 0: Pictures.*draws.*r="4".*should be.*r="4.8"',
+        r"Cell 1: Cell outputs differ.*dashes",
+    ),
+}
+NAMES = [f"{number:02}-{spoil.__name__}" for number, spoil in enumerate(SPOILT, 1)]
+
+
+@pytest.fixture(scope="module")
+def tested(executed, tmp_path_factory) -> str:
+    """What one run of nbval says of a book whose chapters are all that one, each spoilt."""
+    root = tmp_path_factory.mktemp("spoilt")
+    write_book(root, *CELLS.values(), names=NAMES, seconds={"03-slow": 1})
+    for file in contents(executed):
+        for name in NAMES:
+            copy = root / file.relative_to(executed.root).as_posix().replace("01-one", name)
+            copy.parent.mkdir(exist_ok=True)
+            data = file.read_bytes()
+            text = file.suffix == ".ipynb"
+            copy.write_bytes(data.replace(b"01-one", name.encode()) if text else data)
+    for chapter, spoil in zip(read_book(root).chapters, SPOILT, strict=True):
+        spoil(chapter)
+    return pytest_nbval(read_book(root)).stdout
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_spoilt_fails_by_name(tested, name):
+    faults = list(SPOILT.values())[NAMES.index(name)]
+    failed = re.findall(rf"^FAILED chapters/{name}\.ipynb::(Cell \d)", tested, re.MULTILINE)
+    assert failed == [fault.split(":")[0].split(".")[0] for fault in faults], tested
+    said = "".join(
+        re.findall(rf"_ chapters/{name}\.ipynb::.*?(?=\n_____|\n=====)", tested, re.DOTALL)
+    )
+    for fault in faults:
+        assert re.search(fault, said, re.DOTALL), tested
+
+
+def test_a_chapter_over_its_budget_is_told(tested):
+    assert re.search("^Over their budget, which is no failure: 03-slow .* of 1 s$", tested, re.M)
 
 
 def test_files_that_are_named_no_more_go(book):
@@ -185,7 +231,7 @@ SLOW = (
 
 
 def test_a_cell_under_test_that_takes_too_long_is_one_line(tmp_path):
-    run = pytest_nbval(write_book(tmp_path, *SLEEPS, seconds=2), DLSEG_PATIENCE="0.5")
+    run = pytest_nbval(write_book(tmp_path, *SLEEPS, seconds={"01-one": 2}), DLSEG_PATIENCE="0.5")
     lines = run.stdout.splitlines()
     assert SLOW.format("test") in lines and "1 failed, 1 skipped" in lines[-1]
     assert len(lines) < 20 and "Traceback" not in run.stdout, run.stdout
@@ -193,7 +239,7 @@ def test_a_cell_under_test_that_takes_too_long_is_one_line(tmp_path):
 
 def test_a_cell_that_takes_too_long_ends_a_run_by_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("DLSEG_PATIENCE", "0.5")
-    book = write_book(tmp_path, *SLEEPS, seconds=2)
+    book = write_book(tmp_path, *SLEEPS, seconds={"01-one": 2})
     before = contents(book)
     with pytest.raises(CommandError) as caught:
         run_chapter(book.find("01"))
@@ -210,12 +256,6 @@ def test_a_run_that_is_stopped_says_how_to_go_on(tmp_path, number):
         assert stop(process, number) == 128 + number
     assert told(tmp_path) == "dlseg: stopped; 01-one is unchanged; go on with: dlseg run 01\n"
     assert contents(book) == before
-
-
-def test_a_chapter_over_its_budget_is_told_and_passes(tmp_path):
-    run = pytest_nbval(write_book(tmp_path, "import time\ntime.sleep(1)", seconds=1))
-    assert run.returncode == 0, run.stdout
-    assert re.search("^Over their budget, which is no failure: 01-one .* of 1 s$", run.stdout, re.M)
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "nan", "inf", "much"])

@@ -25,7 +25,7 @@ from dlseg.book.site import (
 )
 from dlseg.book.style import new_figure
 from dlseg.checks import CommandError
-from tests.processes import started, stop, told, wait_until
+from tests.processes import PATIENCE, started, stop, told, wait_until
 
 ROOT = read_book().root
 SUMMARY = "# Summary\n\n[Hello](00-hello.ipynb)\n\n# Part one\n\n- [One](01-one.ipynb)\n- [Two]()\n"
@@ -235,6 +235,6 @@ def test_an_unpacked_chapter_finds_all_it_imports_and_reads(name, tmp_path):
     reading = "from support import results, tables\nresults.load('v3-pooling')"
     code = f"{opening}\n{reading}\ntables.paper_table('v3', '5')\nprint(results.__file__)"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=chapters, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code], cwd=chapters, capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.stdout.startswith(str(chapters)), done.stderr

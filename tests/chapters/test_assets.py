@@ -8,6 +8,7 @@ import bibtexparser
 import pytest
 
 from dlseg.book.manifest import find_root
+from tests.processes import PATIENCE
 from tests.sampling import sampled
 
 ROOT = find_root()
@@ -22,7 +23,7 @@ MADE = {
 @pytest.mark.parametrize(("script", "made"), MADE.items())
 def test_committed_file_is_current(script, made, tmp_path):
     fresh = tmp_path / "fresh"
-    subprocess.run([sys.executable, ROOT / "assets" / script, fresh], check=True, timeout=60)
+    subprocess.run([sys.executable, ROOT / "assets" / script, fresh], check=True, timeout=PATIENCE)
     assert fresh.read_bytes() == (ROOT / made).read_bytes(), f"run: python assets/{script}"
 
 

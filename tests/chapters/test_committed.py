@@ -96,12 +96,12 @@ def test_a_page_with_base64_as_text_would_be_noticed():
     assert page.images == 1 and page.text == ["B" * 300]
 
 
-# Each chapter in one of the two ways, and at night in the other too.
+# Every third chapter in one of the two ways, and at night all in both.
 WAYS = [(name, sanitize) for name in NAMES for sanitize in (False, True)]
 
 
 @pytest.mark.parametrize(
-    ("name", "sanitize"), sampled(WAYS, [(n, bool(i % 2)) for i, n in enumerate(NAMES)])
+    ("name", "sanitize"), sampled(WAYS, [(name, bool(i % 2)) for i, name in enumerate(NAMES[::3])])
 )
 def test_a_viewer_shows_every_picture_and_no_base64(name, sanitize, exporter):
     exporter.sanitize_html = sanitize

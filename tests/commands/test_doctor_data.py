@@ -9,6 +9,7 @@ from PIL import Image
 from dlseg.commands.main import main
 from tests.chapters.tools import ROOT
 from tests.data.folders import write_aug, write_cityscapes, write_voc
+from tests.processes import PATIENCE
 
 
 def test_good_folder(tmp_path, capsys):
@@ -59,7 +60,7 @@ def test_no_data_here(tmp_path):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert done.returncode == 2 and done.stdout == ""
     message = f"dlseg: {tmp_path}/absent: there is neither Pascal VOC nor Cityscapes here; give a"

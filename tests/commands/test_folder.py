@@ -17,6 +17,7 @@ from dlseg.commands import predict as predict_command
 from dlseg.commands.folder import KINDS, find_pictures, read_all, unfinished
 from dlseg.commands.main import main
 from dlseg.data import files
+from tests.processes import PATIENCE
 
 
 def noise(height=40, width=56, seed=0):
@@ -229,7 +230,7 @@ def test_odd_names_on_a_terminal_of_ascii(checkpoint, tmp_path):
         env=os.environ | {"PYTHONIOENCODING": "ascii"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     assert "out/\\xfc: " in done.stdout and complete(tmp_path / "out") == {"ü", "b"}

@@ -11,6 +11,7 @@ from PIL import Image
 
 from dlseg.models import describe
 from tests.commands.checkpoints import build_model, write_checkpoint
+from tests.processes import PATIENCE
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="the peak is read from Linux's /proc"
@@ -59,7 +60,7 @@ def predict(limit, picture, network, out, *options):
         [sys.executable, "-c", MEASURED, *map(str, words)],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
     )
     found = re.search(r"^peak (\d+)$", done.stdout, re.MULTILINE)
     assert found, done.stderr
@@ -69,11 +70,12 @@ def predict(limit, picture, network, out, *options):
 def test_peak_from_file_to_labels(network, pictures, tmp_path, monkeypatch):
     """4 bytes a pixel of the picture, 1 of the labels, the probabilities of the open rows.
 
-    At 3 megapixels 15 MB, and 21 x 256 x 1500 x 4 bytes; for one tile some 60 MB. All at once, in
-    float32: 36 MB for the picture, and 252 MB for each of several copies of the probabilities.
+    At 3 megapixels 15 MB, and 21 x 256 x 1500 x 4 bytes; for a tile and the allocator 85 to 100 MB
+    were seen. All at once, in float32: 36 MB for the picture, and 252 MB for each of several copies
+    of the probabilities.
     """
     code, _, peak = predict(0, pictures / "large.jpg", network, tmp_path, "--tile", 256)
-    assert code == 0 and peak < 15 + 32 + 100
+    assert code == 0 and peak < 15 + 32 + 150
     with Image.open(tmp_path / "large-index.png") as labels:
         assert labels.size == (1500, 2000)
 

@@ -11,15 +11,16 @@ from dlseg.checks import CommandError
 from dlseg.commands import main as table
 from dlseg.commands.main import main
 from tests.processes import started, stop, told, wait_until
+from tests.sampling import sampled
 
 ENDLESS = "train --width 0.125 --output-stride 32 --iterations 100000 --batch-size 2 --crop-size 64"
 LINE = "dlseg: stopped; go on with: dlseg train --resume --out 'my runs/1'\n"
 
 
-@pytest.mark.parametrize(
-    ("number", "group", "workers"),
-    [(signal.SIGINT, True, "1"), (signal.SIGTERM, True, "1"), (signal.SIGTERM, False, "0")],
-)
+WAYS = [(signal.SIGINT, True, "1"), (signal.SIGTERM, True, "1"), (signal.SIGTERM, False, "0")]
+
+
+@pytest.mark.parametrize(("number", "group", "workers"), sampled(WAYS, [WAYS[0], WAYS[2]]))
 def test_training(tmp_path, number, group, workers):
     words = [*ENDLESS.split(), "--workers", workers, "--out", "my runs/1"]
     with started(tmp_path, *words) as process:

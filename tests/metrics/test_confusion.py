@@ -14,6 +14,7 @@ from sklearn.metrics import confusion_matrix, jaccard_score
 
 from dlseg.metrics import ConfusionMatrix
 from tests.metrics import oracles
+from tests.processes import PATIENCE
 
 CLASSES = 4
 SCALARS = ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
@@ -229,6 +230,6 @@ def test_reduce_adds_the_counts_of_two_processes(tmp_path):
         subprocess.Popen([*command, str(rank), str(tmp_path / "store")], stdout=subprocess.PIPE)
         for rank in range(2)
     ]
-    said = [process.communicate(timeout=60)[0].decode().strip() for process in running]
+    said = [process.communicate(timeout=PATIENCE)[0].decode().strip() for process in running]
     # Each has a pixel of class 1 that is right, and one of its own class that is called 0.
     assert said == ["[[1, 0], [1, 2]] [[[1, 0], [1, 0]], [[0, 0], [0, 2]]]"] * 2

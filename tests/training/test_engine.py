@@ -81,7 +81,13 @@ def start_waiting(folder: Path, *torchrun: str) -> subprocess.Popen:
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 
 
-@pytest.mark.parametrize("torchrun", [[], TORCHRUN], ids=["alone", "torchrun"])
+@pytest.mark.parametrize(
+    "torchrun",
+    [
+        pytest.param([], id="alone"),
+        pytest.param(TORCHRUN, id="torchrun", marks=pytest.mark.nightly),
+    ],
+)
 def test_a_folder_has_one_training(tmp_path, torchrun):
     """The second is refused, a killed one is in nobody's way, nor are its workers."""
     words = f"another process is training in {tmp_path}: wait for its end, or choose another"

@@ -107,17 +107,17 @@ mean_iou = Exercise(
 
 scores = Exercise(
     solution=lambda height, width, stride: -(-height // stride) * -(-width // stride),
-    because="Every full or begun square of stride x stride pixels gets one vector of scores.",
+    because="Every full or begun square of stride x stride pixels gets one score for each class.",
     cases=((96, 96, 32), (96, 96, 8), (500, 375, 32), (513, 513, 16), (65, 97, 16)),
     mistakes=in_pairs(
         lambda h, w, s: (h // s) * (w // s),
         "A begun square gets scores too: 500 pixels at stride 32 are 16 rows, not 15. Round up.",
         lambda h, w, s: h * w // s,
-        "The stride divides rows and columns, so the number of places falls by its square.",
+        "The stride divides rows and columns, so the number of units falls by its square.",
         lambda h, w, s: -(-h // s) + -(-w // s),
         "Rows times columns, not rows plus columns.",
         lambda h, w, s: s * s,
-        "That is how many pixels share one vector of scores.",
+        "That is how many pixels share their scores.",
     ),
 )
 
