@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dlseg.checks import (
+    check_backbone,
     check_choice,
     check_classes,
     check_ignore,
@@ -37,6 +38,11 @@ from dlseg.checks import (
         ),
         (lambda: check_number("clip", True, 0), "^clip must be a number, at least 0, got True$"),
         (
+            lambda: check_scales((1, 1e300)),
+            r"^scales must be .* up to 100, .* got \(1, 1e\+300\)$",
+        ),
+        (lambda: check_backbone(1e300, None, 3), r"^width must be .* up to 100, got 1e\+300$"),
+        (
             lambda: check_scales((1, True)),
             r"^scales must be positive numbers up to 100, .* got \(1, True\)$",
         ),
@@ -49,6 +55,7 @@ from dlseg.checks import (
         (lambda: check_share("probability", 1.5), r"^probability must be in \[0, 1\], got 1.5$"),
         (lambda: check_share("probability", float("nan")), "got nan$"),
         (lambda: check_rgb("image", np.zeros((4, 5, 3))), r"uint8 \(H, W, 3\), got float64"),
+        (lambda: check_rgb("image", np.zeros((4, 0, 3), np.uint8)), r"got uint8 \(4, 0, 3\)$"),
         (lambda: check_rgb("image", np.zeros((4, 5), np.uint8)), r"got uint8 \(4, 5\)$"),
         (lambda: check_rgb("image", np.zeros((3, 4, 5), np.uint8)), r"got uint8 \(3, 4, 5\)$"),
     ],

@@ -108,6 +108,14 @@ def test_short_palettes_are_read_as_indices(tmp_path, bits):
 def test_write_label_refuses_other_arrays(tmp_path):
     with pytest.raises(ValueError, match=r"uint8 \(H, W\), got int64 \(6, 9\)"):
         write_label(tmp_path / "a.png", random_labels(0, 20).astype(np.int64))
+    with pytest.raises(ValueError, match=r"uint8 \(H, W\), got uint8 \(6, 0\)"):
+        write_label(tmp_path / "a.png", random_labels(0, 20)[:, :0])
+    with pytest.raises(ValueError, match=r"palette must be uint8 \(256, 3\), got complex64 \("):
+        write_label(tmp_path / "a.png", random_labels(0, 20), voc_palette().astype("c8"))
+    image = random_image(0)
+    for other in (image.astype(bool), image[:, :0], image[..., 0], image.tolist(), None):
+        with pytest.raises(ValueError, match=r"image must be uint8 \(H, W, 3\), got"):
+            write_image(tmp_path / "a.png", other)
     assert os.listdir(tmp_path) == []
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError):

@@ -233,6 +233,22 @@ def test_floating_point(tmp_path):
     message = refusal(lambda: read_image(path), path)
     assert "holds floating-point numbers, and does not say" in message and "white=1.0" in message
     assert np.array_equal(read_image(path, white=1.0), scaled(values, 1))
+    for white in (0, -1.0, np.nan, 1e-320, True, "1"):
+        with pytest.raises(ValueError, match=r"^white must be a number, at least 1e-30, got"):
+            read_image(path, white=white)
+
+
+def test_floats_that_are_no_numbers(tmp_path):
+    """NaN of both kinds, of which one makes NumPy warn, and what white makes too large."""
+    values, path = (
+        np.array([[np.nan, np.nan, 3e38], [np.inf, -np.inf, 1]], "f4"),
+        tmp_path / "a.tif",
+    )
+    values.view(np.uint32)[0, 0] = 0x7FA00000
+    Image.fromarray(values).save(path)
+    assert read_image(path, white=1.0)[..., 0].tolist() == [[0, 0, 255], [255, 0, 255]]
+    message = refusal(lambda: read_label(path, 4), path)
+    assert "holds the labels -inf, 3e+38, inf, nan" in message and "in 5 of 6 pixels" in message
 
 
 def test_white_changes_nothing_in_8_bits(tmp_path):

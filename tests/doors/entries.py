@@ -16,6 +16,7 @@ from dlseg.models import relatives
 GENERATOR = torch.Generator().manual_seed(0)
 IMAGES = torch.randn(2, 3, 33, 35, generator=GENERATOR)
 MAPS = torch.randn(2, 3, 6, 7, generator=GENERATOR)
+SQUARE = torch.rand(2, 5, 5, generator=GENERATOR)
 FEATURES = torch.randn(2, 9, 3, generator=GENERATOR)
 PICTURE = torch.randint(0, 256, (2, 3, 6, 7), generator=GENERATOR, dtype=torch.uint8)
 LABELS = torch.randint(0, 3, (2, 6, 7), generator=GENERATOR)
@@ -381,6 +382,19 @@ ENTRIES = [
             [torch.tensor(2.0)],
         ),
         {"labels": ("labels", LABELS.clamp(max=2))},
+    ),
+    Entry("crf.normalise", crf.normalise, {"matrix": ("rows", SQUARE)}, passes=PROPAGATES),
+    Entry(
+        "crf.attention_filter",
+        crf.attention_filter,
+        {"features": ("rows", FEATURES), "values": ("rows", FEATURES + 1)},
+        passes=PROPAGATES,
+    ),
+    Entry(
+        "crf.free_energy",
+        lambda q, unary: crf.free_energy(q, unary, [], []),
+        {"q": P, "unary": FLOAT},
+        passes=PROPAGATES,
     ),
     Entry(
         "crf.kernel_matrix",

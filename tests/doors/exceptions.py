@@ -19,8 +19,8 @@ NO_DOOR = {
     "dlseg.crf": {
         NO_VALUE: "NORMALIZATIONS PRESETS V1_RANGES V2_RANGES",
         RECORD: "Progress Search Try",
-        TWIN: "appearance ExactFilter Grid Lattice elevate attention_filter free_energy "
-        "pairwise_energy mean_field_steps normalise simplex",
+        TWIN: "appearance ExactFilter Grid Lattice elevate pairwise_energy mean_field_steps "
+        "simplex",
         SHAPES: "Ranges search_kernels compatibility",
     },
     "dlseg.data": {

@@ -97,3 +97,6 @@ def test_bad_options(options, message):
         label_image(MODEL, picture(), *options)
     with pytest.raises(ValueError, match=r"image must be uint8 \(H, W, 3\)"):
         label_image(MODEL, torch.zeros(8, 8, 3).numpy())
+    for empty in (picture()[:0], picture()[:, :0], None):
+        with pytest.raises(ValueError, match=r"image must be uint8 \(H, W, 3\)"):
+            label_image(MODEL, empty)
