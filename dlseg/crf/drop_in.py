@@ -74,6 +74,6 @@ def _tensors(image: np.ndarray, probabilities: np.ndarray) -> tuple[torch.Tensor
             f"image (H, W, 3) and probabilities (C, H, W) must have one height and width, got "
             f"{image.shape} and {probabilities.shape}"
         )
-    pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-    values = torch.from_numpy(np.ascontiguousarray(probabilities, dtype=np.float32))
+    pixels = torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))
+    values = torch.from_numpy(np.array(probabilities, dtype=np.float32, order="C"))
     return pixels[None], values[None]

@@ -81,14 +81,18 @@ def extract(path: str | Path, top: str, folder: str | Path, limit: float | None 
         with new_folder(target) as part:
             _unpack(path, guard, part)
             if not guard.seen.get(PurePosixPath(top)):
-                raise ValueError(f"{path} holds no folder {top}; is it another archive?")
-    except (OSError, ValueError):
+                raise Refused(f"{path} holds no folder {top}; is it another archive?")
+    except (OSError, Refused):
         raise
     except NotImplementedError as error:
         raise ValueError(f"{path} needs another program to unpack it: {error}") from error
     except Exception as error:  # there is no end to what damaged bytes can raise
         raise ValueError(f"{path} is damaged ({error}); get it again") from error
     return target
+
+
+class Refused(ValueError):
+    """What is wrong with an archive; other ValueErrors come of damaged bytes."""
 
 
 class _Guard:
@@ -103,7 +107,7 @@ class _Guard:
         """Add a member of that size; ValueError where it is one too many, or too large."""
         self.bytes, self.members = self.bytes + size, self.members + 1
         if self.bytes > self.limit or self.members > MEMBERS:
-            raise ValueError(
+            raise Refused(
                 f"{self.path} is not unpacked: it holds more than {self.limit / 1e9:.3g} GB or "
                 f"{MEMBERS} files; if that is right, unpack it by hand, or give a limit"
             )
@@ -130,7 +134,7 @@ class _Guard:
     def refuse(self, name: str, why: str) -> None:
         """ValueError that names the member."""
         problem = f"its member {name!r} {why}"
-        raise ValueError(f"{self.path} is not unpacked: {problem}; get another archive")
+        raise Refused(f"{self.path} is not unpacked: {problem}; get another archive")
 
     def _meet(self, name: PurePosixPath, folder: bool) -> None:
         """Note a member; one file may not come twice, nor be a folder too."""
@@ -149,7 +153,7 @@ class _Header(tarfile.TarInfo):
     def frombuf(cls, buf: bytes, encoding: str, errors: str) -> "_Header":
         header = super().frombuf(buf, encoding, errors)
         if header.type in _NOTES and header.size > LONGEST:
-            raise ValueError(f"a header of {header.size} bytes belongs to no data set")
+            raise Refused(f"a header of {header.size} bytes belongs to no data set")
         return header
 
 
@@ -159,13 +163,13 @@ _NOTES += (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 
 def _unpack(path: Path, guard: _Guard, folder: Path) -> None:
     if not hasattr(tarfile, "data_filter"):
-        raise ValueError("this Python cannot unpack tar safely; install Python 3.11.4 or newer")
+        raise Refused("this Python cannot unpack tar safely; install Python 3.11.4 or newer")
     if _is_tar(path):
         _unpack_tar(path, guard, folder)
     elif zipfile.is_zipfile(path):
         _unpack_zip(path, guard, folder)
     else:
-        raise ValueError(f"{path} is neither tar nor zip, or damaged; get it again")
+        raise Refused(f"{path} is neither tar nor zip, or damaged; get it again")
 
 
 def _is_tar(path: Path) -> bool:

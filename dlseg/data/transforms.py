@@ -110,7 +110,7 @@ class RandomFlip:
         check_pair(image, label)
         if rng.random() >= self.probability:
             return image, label
-        return np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(label[:, ::-1])
+        return image[:, ::-1].copy(), label[:, ::-1].copy()
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def normalise(image: np.ndarray, mean=MEAN, std=STD) -> "Tensor":
     import torch
 
     check_rgb("image", image)
-    x = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float()  # (3, H, W)
+    x = torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C")).float()  # (3, H, W)
     mean, std = (torch.tensor(v, dtype=x.dtype)[:, None, None] for v in (mean, std))  # (3, 1, 1)
     return (x / 255 - mean) / std
 

@@ -332,6 +332,15 @@ SOUND = {"tar": tar(entry("top/a", 30000)), "tgz": tar(entry("top/a", 30000), mo
 SOUND["zip"] = zipped("top/a")
 
 
+def foreign_name() -> bytes:
+    """A zip with a name that is said to be UTF-8, and is none."""
+    content = bytearray(SOUND["zip"])
+    entry = content.rindex(b"PK\1\2")
+    content[entry + 9] |= 8  # of the flags: UTF-8
+    content[entry + 46] = 0xF3  # the name
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -341,8 +350,9 @@ SOUND["zip"] = zipped("top/a")
         SOUND["tgz"][:-20],
         SOUND["zip"][:-30],
         SOUND["zip"].replace(b"abc", b"abd", 1),
+        foreign_name(),
     ],
-    ids=["empty", "text", "tar", "tgz", "zip", "zip, wrong byte"],
+    ids=["empty", "text", "tar", "tgz", "zip", "zip, wrong byte", "zip, wrong name"],
 )
 def test_damaged_archives_leave_nothing(tmp_path, content):
     (tmp_path / "archive").write_bytes(content)

@@ -177,6 +177,18 @@ def test_flip_mirrors_both_half_of_the_time():
     assert np.array_equal(RandomFlip(0)(image, label, rng)[0], image)
 
 
+def test_tensors_are_copies_however_arrays_lie_in_memory():
+    """Of one pixel NumPy calls any order contiguous; torch takes no negative step."""
+    image, label = noise(1, 1)
+    wanted, _ = to_tensors(image.copy(), label)
+    for array in (image, image[:, ::-1], image[::-1], image[..., ::-1][..., ::-1]):
+        array.flags.writeable = False
+        x, y = to_tensors(array, label[::-1])
+        assert torch.equal(x, wanted) and y.tolist() == label.tolist()
+    flipped = RandomFlip(1)(image, label, np.random.default_rng(0))
+    assert all(torch.from_numpy(array).numel() for array in flipped)
+
+
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.integers(0, 99))
 @settings(max_examples=50, deadline=None)
 def test_colour_leaves_labels_and_stays_within_its_factors(bright, contrast, colour, seed):
