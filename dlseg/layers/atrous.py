@@ -32,7 +32,8 @@ def check_fits(x: Tensor, weight: Tensor) -> None:
     """ValueError unless x (B, C, H, W) and weight (D, C, k, k) are floats that fit each other."""
     if not isinstance(x, Tensor) or x.dim() != 4:
         raise ValueError(f"expected x (B, C, H, W), got {described(x)}")
-    if weight.dim() != 4 or x.shape[1] != weight.shape[1]:
+    check_weight(weight)
+    if x.shape[1] != weight.shape[1]:
         raise ValueError(
             "expected x (B, C, H, W) and weight (D, C, k, k) with the same C, "
             f"got {tuple(x.shape)} and {tuple(weight.shape)}"
@@ -41,6 +42,12 @@ def check_fits(x: Tensor, weight: Tensor) -> None:
         raise ValueError(
             f"x and weight must be floats of one kind, got {described(x)} and {described(weight)}"
         )
+
+
+def check_weight(weight: Tensor) -> None:
+    """ValueError unless weight is (D, C, k, k), at least one of each."""
+    if not isinstance(weight, Tensor) or weight.dim() != 4 or 0 in weight.shape:
+        raise ValueError(f"expected weight (D, C, k, k), got {described(weight)}")
 
 
 def check_window(rate: int, stride: int, padding: int) -> tuple[int, int, int]:
@@ -55,8 +62,7 @@ def insert_zeros(weight: Tensor, rate: int) -> Tensor:
     weight: (D, C, k, k).
     Returns: (D, C, K, K) with K = k + (k-1)(rate-1). Source: DeepLab v2, section 3.1.
     """
-    if weight.dim() != 4:
-        raise ValueError(f"expected weight (D, C, k, k), got {described(weight)}")
+    check_weight(weight)
     rate = check_integer("rate", rate, 1, LARGEST)
     rows = effective_kernel(weight.shape[2], rate)
     columns = effective_kernel(weight.shape[3], rate)

@@ -415,6 +415,21 @@ ENTRIES = [
         )
         for call in (layers.atrous_taps, layers.atrous_conv2d, layers.atrous_interleave)
     ),
+    *(
+        Entry(
+            f"layers.{call.__name__}",
+            lambda weight, call=call: call(MAPS, weight, padding=1),
+            {"weight": ("rows", WEIGHT)},
+            passes=PROPAGATES,
+        )
+        for call in (layers.atrous_taps, layers.atrous_conv2d, layers.atrous_interleave)
+    ),
+    Entry(
+        "layers.insert_zeros",
+        lambda weight: layers.insert_zeros(weight, 2),
+        {"weight": ("rows", WEIGHT)},
+        passes=(*PROPAGATES, "bool", "complex"),  # any numbers may have zeros between them
+    ),
     Entry(
         "layers.upsample",
         lambda x: layers.upsample(x, (13, 15)),
