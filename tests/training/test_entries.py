@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from dlseg.models import build_model, describe
+from dlseg.schema import Unfit
 from dlseg.training import (
     CheckpointError,
     Recipe,
@@ -16,6 +17,7 @@ from dlseg.training import (
     save_checkpoint,
     train,
 )
+from dlseg.training.entries import check_entries
 from dlseg.training.recipe import CHECKS
 from tests.training.toys import Blocks, Net, blank, tiny
 
@@ -141,6 +143,28 @@ def test_what_is_too_much_is_named(tmp_path, good, path):
     entries = copy.deepcopy(good)
     (entries if path == () else holder(entries, path)[path[-1]])["too_much"] = 1
     assert "too_much" in refusal(entries, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "least", "most"),
+    [
+        (("extra", "palette", 7, 2), 0, 255),
+        (("model", "num_classes"), 1, 10**12),
+        (("model", "width"), 1e-3, 1e3),
+    ],
+    ids=lambda value: spelt(value) if type(value) is tuple else None,
+)
+def test_the_bounds_belong_to_what_may_be(good, path, least, most):
+    entries = copy.deepcopy(good)
+    entries["extra"].pop("classes")  # or there must be as many as classes of the model
+    place, step = holder(entries, path), least if type(least) is float else 1
+    for value in (least, most):
+        place[path[-1]] = value
+        assert holder(check_entries(entries), path)[path[-1]] == value
+    for value in (least - step, most + step):
+        place[path[-1]] = value
+        with pytest.raises(Unfit, match=f"{path[-1]}.* must be"):
+            check_entries(entries)
 
 
 def test_numbers_that_do_not_agree(tmp_path, good):
