@@ -39,7 +39,9 @@ def boundary(labels: Tensor | np.ndarray, ignore_index: int = 255, source: str =
         return void
     edge = torch.zeros_like(void)
     for axis in (-2, -1):
-        size = max(0, labels.shape[axis] - 1)
+        size = labels.shape[axis] - 1
+        if size < 1:  # nothing has a neighbour
+            continue
         first, second = labels.narrow(axis, 0, size), labels.narrow(axis, 1, size)
         differ = (first != second) & (first != ignore_index) & (second != ignore_index)
         edge.narrow(axis, 0, size).logical_or_(differ)

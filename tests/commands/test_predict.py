@@ -1,10 +1,13 @@
 """`dlseg predict`: what it writes, and one line for what goes wrong."""
 
+from argparse import Namespace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from dlseg.commands import predict as command
 from dlseg.commands.main import main
 from dlseg.data.scenes import PALETTE
 from dlseg.data.transforms import MEAN, STD
@@ -115,6 +118,13 @@ def test_a_large_image_is_taken_in_tiles_unless_told_otherwise(
     ):
         assert predict(*options, *more) == 0
         assert (told in capsys.readouterr().out) == tiled
+
+
+def test_a_square_of_2000_pixels_is_the_largest_that_is_taken_whole():
+    options = Namespace(tile=None, scales=[1.0])
+    row = np.zeros((1, 1, 3), np.uint8)
+    for width, tile in ((2000, None), (2001, 1024)):
+        assert command._tile(np.broadcast_to(row, (2000, width, 3)), options) == tile
 
 
 def test_limit_of_pixels(checkpoint, tmp_path, capsys):

@@ -122,6 +122,22 @@ def test_schedules_against_values_by_hand():
     assert learning_rate(tiny(schedule="constant"), 9) == 0.05
 
 
+@pytest.mark.parametrize(
+    ("schedule", "good", "bad"),
+    [
+        (poly, (0, 1, 0, 0), [(0, 0, 0, 0), (-1, 1, 0, 0), (0, 1, -0.1, 0), (0, 1, 0, -0.1)]),
+        (poly, (1, 1, 0, 0), [(2, 1, 0, 0)]),
+        (step, (0, 0, 1, 0), [(-1, 0, 1, 0), (0, -0.1, 1, 0), (0, 0, 0, 0), (0, 0, 1, -0.1)]),
+        (step, (0, 0, 1, 1), [(0, 0, 1, 1.1)]),
+    ],
+)
+def test_schedules_take_the_bounds_and_nothing_beyond(schedule, good, bad):
+    assert schedule(*good) == 0
+    for arguments in bad:
+        with pytest.raises(ValueError, match="must be"):
+            schedule(*arguments)
+
+
 def test_no_rate_outside_the_run():
     for iteration in (-1, 6000):
         with pytest.raises(ValueError, match=r"iteration must be an integer .= (0|5999), got"):

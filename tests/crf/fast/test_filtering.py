@@ -97,5 +97,5 @@ def test_a_position_of_too_many_sigmas_is_refused_by_every_method(axis, method):
     sigma[axis] = (6, 5)[axis] / MOST_SIGMAS  # of the last column, of the last row
     build_filter(image, smoothness(tuple(sigma)), method=method)
     sigma[axis] *= 0.99
-    with pytest.raises(ValueError, match="sxy is too small: the image runs over 6.62e"):
+    with pytest.raises(ValueError, match=r"sxy is too small: .* 6.62e\+04"):
         build_filter(image, smoothness(tuple(sigma)), method=method)
