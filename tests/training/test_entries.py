@@ -203,6 +203,9 @@ def test_tensors_that_claim_more_than_they_hold(tmp_path, good):
     wide = torch.zeros(1).expand(10**12)
     message = refusal(good | {"weights": good["weights"] | {WEIGHT: wide}}, tmp_path)
     assert f"weights.{WEIGHT} has the shape (1000000000000,) and not as many numbers" in message
+    twice = torch.zeros(2).expand(2, 2)
+    message = refusal(good | {"weights": good["weights"] | {WEIGHT: twice}}, tmp_path)
+    assert f"weights.{WEIGHT} has the shape (2, 2) and not as many numbers" in message
     message = refusal(good | {"weights": {WEIGHT: torch.zeros(2, 2).to_sparse()}}, tmp_path)
     assert f"weights.{WEIGHT} must be a tensor of real numbers" in message
 
