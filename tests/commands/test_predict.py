@@ -11,7 +11,7 @@ from dlseg.commands import predict as command
 from dlseg.commands.main import main
 from dlseg.data.scenes import PALETTE
 from dlseg.data.transforms import MEAN, STD
-from dlseg.inference import legend, overlay, shares
+from dlseg.inference import overlay
 from dlseg.models import build_model
 from tests.commands.checkpoints import NETWORK, write_checkpoint
 
@@ -268,21 +268,3 @@ def test_other_errors_are_no_lack_of_memory(checkpoint, photos, tmp_path, monkey
     monkeypatch.setattr("dlseg.inference.label_image", broken)
     with pytest.raises(RuntimeError, match="sizes do not match"):
         predict(photos / "a.png", "--checkpoint", checkpoint, "--out", tmp_path)
-
-
-def test_shares_and_legend():
-    labels = np.array([[2, 2, 0], [2, 0, 1], [2, 2, 2]], np.uint8)
-    assert shares(labels) == {2: 6 / 9, 0: 2 / 9, 1: 1 / 9}
-    picture = legend(labels, ("sky", "sea", "land"), PALETTE)
-    # The middle of each square, 26 pixels apart, in the colour of its class.
-    assert picture[[17, 43, 69], 17].tolist() == PALETTE[[2, 0, 1]].tolist()
-    assert picture.shape[0] == 8 + 26 * 3
-    dark = (picture[:, 34:] < 128).any((1, 2))
-    assert [bool(dark[8 + 26 * row : 26 + 26 * row].any()) for row in range(3)] == [True] * 3
-    assert (picture[:, -4:] == 255).all()  # nothing is cut off
-
-
-def test_overlay_is_halfway():
-    image = np.array([[[200, 100, 255]]], np.uint8)
-    palette = np.array([[0, 0, 0], [100, 50, 255]], np.uint8)
-    assert overlay(image, np.array([[1]], np.uint8), palette).tolist() == [[[150, 75, 255]]]
