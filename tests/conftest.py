@@ -5,6 +5,7 @@
 
 import random
 import re
+import signal
 from collections import defaultdict
 
 import pytest
@@ -25,6 +26,12 @@ REMEDIES = {
     "chromium": "install Chromium",
     "the site": "make site",
 }
+
+
+def pytest_configure() -> None:
+    # A job in the background of a shell ignores SIGINT, and so would all that a test starts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser) -> None:

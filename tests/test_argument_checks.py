@@ -1,5 +1,7 @@
 """The checks that several packages share say what was given and what is wanted."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from dlseg.checks import (
     check_rgb,
     check_scales,
     check_share,
+    install_line,
 )
 
 
@@ -76,3 +79,21 @@ def test_what_is_right_passes():
     check_share("probability", 0)
     check_share("probability", 1)
     check_rgb("image", np.zeros((4, 5, 3), np.uint8))
+
+
+def test_the_line_that_installs_fits_the_folder(tmp_path, monkeypatch):
+    copy = tmp_path / "copy"
+    for folder in (copy / "dlseg", copy / "a/b", tmp_path / "other/dlseg"):
+        folder.mkdir(parents=True)
+    for file in (copy / "constraints.txt", copy / "dlseg/checks.py"):
+        file.write_text("")
+    (tmp_path / "other/constraints.txt").write_text("")  # one of the two marks is not enough
+    tested = "pip install -c constraints.txt -e '.[onnx]'"
+    for folder, line in (
+        (copy, tested),
+        (copy / "a/b", f"cd {Path('../..')} && {tested}"),
+        (tmp_path / "other", "pip install 'dlseg[onnx]'"),
+    ):
+        monkeypatch.chdir(folder)
+        assert install_line("onnx") == line
+        assert install_line() == line.replace("[onnx]", "")

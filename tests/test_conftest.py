@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from tests import process_state
-from tests.conftest import shuffle, skipped_line
+from tests.conftest import pytest_configure, shuffle, skipped_line
 
 CHANGES = {
     "os.environ": lambda: os.environ.__setitem__("DLSEG_DEVICE", "changed"),
@@ -87,3 +87,13 @@ def test_another_order_keeps_files_together():
     assert files != sorted(files) and len(set(files)) == 1 + sum(
         a != b for a, b in itertools.pairwise(files)
     )
+
+
+def test_in_the_background_what_a_test_starts_can_be_interrupted():
+    """A shell has its background jobs ignore SIGINT, and ignoring is inherited."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        pytest_configure()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)

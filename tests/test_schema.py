@@ -1,11 +1,18 @@
 """The layer that checks what is read: it names entry, what was wanted and what was given."""
 
+import math
+
 import pytest
 
 from dlseg.schema import (
+    DEEPEST,
+    LARGEST,
+    LINE,
+    MOST,
     Unfit,
     choice,
     in_words,
+    inside,
     integer,
     listing,
     maybe,
@@ -58,3 +65,39 @@ def test_what_is_right_comes_back_plain():
 def test_values_of_any_size_in_words():
     assert in_words("x" * 1000) == "'" + "x" * 50 + "'..."
     assert in_words({1: 2}) == "a dict of 1" and in_words(b"x") == "a value of type bytes"
+
+
+def nested(levels: int) -> list:
+    return [nested(levels - 1)] if levels else []
+
+
+@pytest.mark.parametrize(
+    ("check", "good", "bad"),
+    [
+        (integer(2, 3), (2, 3), (1, 4)),
+        (integer(), (0, 10**9), (-1,)),
+        (number(2, 3), (2, 3.0), (1.99, 3.01)),
+        (number(), (-LARGEST, LARGEST), (-math.inf, math.inf)),
+        (text(), ("", "x" * LINE), ("x" * (LINE + 1),)),
+        (listing(integer(), 1, 2), ([1], [1, 2]), ([], [1, 2, 3])),
+        (plain, (nested(DEEPEST), [0] * (MOST - 1)), (nested(DEEPEST + 1), [0] * MOST)),
+    ],
+)
+def test_bounds_belong_to_what_may_be(check, good, bad):
+    for value in good:
+        assert check("x", value) == value
+    for value in bad:
+        with pytest.raises(Unfit):
+            check("x", value)
+
+
+def test_integers_in_words_up_to_twenty_digits():
+    assert in_words(-(10**20 - 1)) == "-" + "9" * 20
+    assert in_words(10**20) == "an integer of 67 bits"
+    assert in_words("x" * 59) == repr("x" * 59) and in_words("x" * 60).endswith("...")
+
+
+@pytest.mark.parametrize("name", ["odd name", "", "x" * 101, "a\n", 5])
+def test_names_that_could_be_misread_are_quoted(name):
+    assert inside("weights", name) == f"weights[{in_words(name)}]"
+    assert inside("weights", "x" * 100) == "weights." + "x" * 100 and inside("", "x") == "x"

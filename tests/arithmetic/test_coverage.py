@@ -133,6 +133,8 @@ def test_valid_taps_are_a_convolution_of_ones(size, rate, kernel_size):
     ("call", "message"),
     [
         (lambda: coverage([1, 0]), "rate must be an integer >= 1, got 0"),
+        (lambda: no_holes([0]), "rate must be an integer >= 1, got 0"),
+        (lambda: hdc_distances([1, 0]), "rate must be an integer >= 1, got 0"),
         (lambda: hdc_distances([]), "at least one rate, got none"),
         (lambda: valid_tap_fractions(0, 1), "size must be an integer >= 1, got 0"),
         (lambda: valid_tap_fractions(9, 1, 2), "an even number"),

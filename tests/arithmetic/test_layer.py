@@ -76,3 +76,24 @@ def test_taps_are_the_pixels_that_torch_reads(kernel_size, stride, padding, rate
 def test_bad_input_says_what_to_do(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+LAYER = {"kernel_size": 3, "stride": 1, "padding": 0, "rate": 1}
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        (effective_kernel, {"kernel_size": 3, "rate": 1}),
+        (same_padding, {"kernel_size": 3, "rate": 1}),
+        (output_size, LAYER | {"size": 9}),
+        (taps, LAYER | {"position": 0}),
+        (Layer, LAYER),
+    ],
+)
+def test_every_argument_is_named_when_it_is_too_small(function, arguments):
+    function(**arguments)
+    for name in arguments.keys() - {"position"}:
+        least = 0 if name == "padding" else 1
+        with pytest.raises(ValueError, match=f"^{name} must be an integer >= {least}, got"):
+            function(**arguments | {name: least - 1})

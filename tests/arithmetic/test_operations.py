@@ -142,6 +142,8 @@ def test_window_is_the_layer_that_sees_the_same(operation, size, window):
         (lambda: Pad(-4, -4).output_size(8), "leaves nothing of a map of size 8"),
         (lambda: Crop(6, 3).output_size(8), "reads pixels 6 to 8 of a map of size 8"),
         (lambda: Transposed(1, 1, 3).output_size(4), "must be an integer >= 1, got -2"),
+        (lambda: Transposed(2).output_size(0), "^size must be an integer >= 1, got 0"),
+        (lambda: Pad(1, 1).output_size(0), "^size must be an integer >= 1, got 0"),
         (lambda: AdaptivePool(0).output_size(4), "units must be an integer >= 1, got 0"),
     ],
 )

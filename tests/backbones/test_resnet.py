@@ -7,7 +7,7 @@ import torch
 
 from dlseg.arithmetic import StagePlan, networks, stack_fields
 from dlseg.backbones import BasicUnit, LastMap, ResNet
-from dlseg.backbones.resnet import multi_grid_plans
+from dlseg.backbones.resnet import multi_grid_plans, shortcut
 from dlseg.inspect import receptive_field
 from tests.backbones.counting import parameters, without_weights
 from tests.peers import distance, load_torchvision, randomise
@@ -289,3 +289,11 @@ def test_shortcut_without_weights_takes_every_second_pixel():
     torch.nn.init.zeros_(unit.bn2.weight)
     x = torch.randn(1, 4, 7, 7)
     assert torch.equal(unit(x), x[:, :, ::2, ::2].relu())
+
+
+def test_a_shortcut_that_changes_nothing_is_no_layer():
+    """A unit then adds x itself."""
+    assert shortcut(8, 8, 1) is None
+    x = torch.arange(2 * 8 * 5 * 4.0).view(2, 8, 5, 4)
+    assert torch.equal(shortcut(8, 8, 2)(x), x[:, :, ::2, ::2])
+    assert [shortcut(8, 16, stride)(x).shape for stride in (1, 2)] == [(2, 16, 5, 4), (2, 16, 3, 2)]

@@ -88,6 +88,11 @@ def test_few_colours_are_kept_exactly_and_many_nearly():
 def test_a_large_picture_gets_fewer_colours(monkeypatch):
     noise = png(np.random.default_rng(0).integers(0, 256, (32, 32, 3)))
     assert len(np.unique(raster.pixels(raster.compact(noise)).reshape(-1, 3), axis=0)) > 128
+    for spare, same in ((0, True), (-1, False)):  # bytes
+        best = raster.compact(noise)
+        with monkeypatch.context() as patch:
+            patch.setattr(raster, "LARGEST", len(best) + spare)
+            assert (raster.compact(noise) == best) is same
     monkeypatch.setattr(raster, "LARGEST", 100)
     assert len(np.unique(raster.pixels(raster.compact(noise)).reshape(-1, 3), axis=0)) <= 64
 

@@ -218,6 +218,16 @@ def test_odd_names_end_nothing(checkpoint, tmp_path, capsys):
     assert f"{len(odd)} of {len(odd)} are done already" in capsys.readouterr().out
 
 
+def test_names_up_to_180_bytes_are_kept(tmp_path):
+    """A file may have 255 bytes; what is added behind the name, and aside, needs the rest."""
+    for name, kept in (("n" * 180, True), ("n" * 181, False), ("ü" * 90, True), ("ü" * 91, False)):
+        file = tmp_path / f"{name}.png"
+        Image.fromarray(noise()).save(file)
+        (picture,) = find_pictures([file], tmp_path / "out")
+        assert (picture.name == name) is kept
+        assert picture.name.startswith(name[:90]) and len(os.fsencode(picture.name)) <= 180 + 9
+
+
 def test_odd_names_on_a_terminal_of_ascii(checkpoint, tmp_path):
     (tmp_path / "in").mkdir()
     names = ["ü.png", "b.png"]

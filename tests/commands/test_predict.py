@@ -1,14 +1,17 @@
 """`dlseg predict`: what it writes, and one line for what goes wrong."""
 
+from argparse import Namespace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from dlseg.commands import predict as command
 from dlseg.commands.main import main
 from dlseg.data.scenes import PALETTE
 from dlseg.data.transforms import MEAN, STD
-from dlseg.inference import legend, overlay, shares
+from dlseg.inference import overlay
 from dlseg.models import build_model
 from tests.commands.checkpoints import NETWORK, write_checkpoint
 
@@ -114,7 +117,15 @@ def test_a_large_image_is_taken_in_tiles_unless_told_otherwise(
         (("--scales", 1.25, "--tile", 20), False),
     ):
         assert predict(*options, *more) == 0
-        assert (told in capsys.readouterr().out) == tiled
+        out = capsys.readouterr().out
+        assert (told in out) == ("tiles" in out) == tiled
+
+
+def test_a_square_of_2000_pixels_is_the_largest_that_is_taken_whole():
+    options = Namespace(tile=None, scales=[1.0])
+    row = np.zeros((1, 1, 3), np.uint8)
+    for width, tile in ((2000, None), (2001, 1024)):
+        assert command._tile(np.broadcast_to(row, (2000, width, 3)), options) == tile
 
 
 def test_limit_of_pixels(checkpoint, tmp_path, capsys):
@@ -258,21 +269,3 @@ def test_other_errors_are_no_lack_of_memory(checkpoint, photos, tmp_path, monkey
     monkeypatch.setattr("dlseg.inference.label_image", broken)
     with pytest.raises(RuntimeError, match="sizes do not match"):
         predict(photos / "a.png", "--checkpoint", checkpoint, "--out", tmp_path)
-
-
-def test_shares_and_legend():
-    labels = np.array([[2, 2, 0], [2, 0, 1], [2, 2, 2]], np.uint8)
-    assert shares(labels) == {2: 6 / 9, 0: 2 / 9, 1: 1 / 9}
-    picture = legend(labels, ("sky", "sea", "land"), PALETTE)
-    # The middle of each square, 26 pixels apart, in the colour of its class.
-    assert picture[[17, 43, 69], 17].tolist() == PALETTE[[2, 0, 1]].tolist()
-    assert picture.shape[0] == 8 + 26 * 3
-    dark = (picture[:, 34:] < 128).any((1, 2))
-    assert [bool(dark[8 + 26 * row : 26 + 26 * row].any()) for row in range(3)] == [True] * 3
-    assert (picture[:, -4:] == 255).all()  # nothing is cut off
-
-
-def test_overlay_is_halfway():
-    image = np.array([[[200, 100, 255]]], np.uint8)
-    palette = np.array([[0, 0, 0], [100, 50, 255]], np.uint8)
-    assert overlay(image, np.array([[1]], np.uint8), palette).tolist() == [[[150, 75, 255]]]

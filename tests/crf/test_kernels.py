@@ -45,11 +45,20 @@ def test_a_feature_image_of_any_number_of_channels():
         ((3, 4, [[1, 2]]), "weight must be a number, one number per class, or a square matrix"),
         ((3, 4, [1, [2, 3]]), "weight must be a number"),
         ((3, 4, []), "weight must be a number"),
+        ((3, 4, 1.01e6), "weight must lie in -1e6..1e6"),
+        ((3, 4, [0, -1.01e6]), "weight must lie in -1e6..1e6"),
+        ((0.99e-30,), "sxy must lie in 1e-30..1e30"),
+        (((1, 1.01e30),), "sxy must lie in 1e-30..1e30"),
     ],
 )
 def test_kernels_that_cannot_be(arguments, message):
     with pytest.raises(ValueError, match=message):
         Kernel(*arguments)
+
+
+def test_the_bounds_of_a_kernel_belong_to_it():
+    kernel = Kernel((1e-30, 1e30), 1e30, [1e6, -1e6])
+    assert kernel.sxy == (1e-30, 1e30) and kernel.weight == (1e6, -1e6)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ def test_the_softmax_of_a_network_is_accepted_in_any_precision(dtype):
         (torch.ones(1, 3, 4, dtype=torch.uint8), 1e-5, "got torch.uint8"),
         (torch.full((2, 3, 4), 3.0), 1e-5, "logits need a softmax first"),
         (torch.full((2, 3, 4), -0.5), 1e-5, "at least 0 and sum to 1"),
+        (torch.tensor([-0.1, 1.1]).view(2, 1, 1), 1e-5, "at least 0 .* one of -0.1 and a sum that"),
+        (torch.tensor([0.5, 0.48]).view(2, 1, 1), 1e-5, "sum that is off by 0.02"),
         (torch.full((2, 3, 4), math.nan), 1e-5, "must be finite, got 24 values .* 24 of them NaN"),
         (torch.rand(3, 4, 2).softmax(2), 1e-5, r"sum to 1 over axis -3, got .* \(3, 4, 2\)"),
         (torch.full((2, 3, 4), 0.5), 0, "clip must lie between 0 and 1, got 0"),

@@ -192,6 +192,20 @@ def test_checksum_must_be_one(algorithm, digits, message):
 # Unpacking
 
 
+def test_a_checksum_in_words_and_by_its_first_digits(tmp_path):
+    file = tmp_path / "a"
+    file.write_bytes(b"content")
+    whole = hashlib.sha256(b"content").hexdigest()
+    assert str(Checksum("sha256", whole)) == f"its SHA-256 must be {whole}"
+    assert str(Checksum("md5", "0" * 31)) == f"its MD5 must begin with {'0' * 31}"
+    for digits in (whole, whole[:8]):
+        Checksum("sha256", digits).verify(file, "odd")
+    with pytest.raises(OSError, match=rf"odd \(expected SHA-256 0{{9}}..., got {whole[:9]}...\)"):
+        Checksum("sha256", "0" * 9).verify(file, "odd")
+    with pytest.raises(OSError, match=rf"\(expected SHA-256 0{{64}}, got {whole}\)"):
+        Checksum("sha256", "0" * 64).verify(file, "odd")
+
+
 def test_zips_of_cityscapes(tmp_path):
     made = write_cityscapes(tmp_path / "made")
     root = tmp_path / "root"

@@ -435,7 +435,11 @@ def test_data_that_do_not_unpack_are_not_blamed_on_the_copy(tmp_path):
         (b"\0\0\0\x0cjP  \r\n", "is a JPEG 2000 file", "save it as PNG"),
         (b"%PDF-1.7", "is a PDF file", "save its page as PNG"),
         (b"\x93NUMPY\x01\0", "is a NumPy file", "save the array with write_image"),
-        (b"version https://git-lfs.github", "is a pointer of Git LFS", "git lfs pull"),
+        (
+            b"version https://git-lfs.github",
+            "is a pointer of Git LFS",
+            "fetch the file itself: git lfs pull",
+        ),
         (b"<!DOCTYPE html><html>", "is a web page", "get the picture itself"),
     ],
 )
@@ -443,7 +447,7 @@ def test_what_is_no_picture_is_called_by_its_name(tmp_path, content, problem, re
     path = tmp_path / "a.png"
     path.write_bytes(content)
     message = refusal(lambda: read_image(path), path)
-    assert problem in message and remedy in message
+    assert f"{problem}; {remedy}" in message
 
 
 def test_odd_tags_are_no_news(tmp_path, recwarn):

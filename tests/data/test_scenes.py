@@ -10,6 +10,7 @@ import pytest
 
 from dlseg.data.scenes import CLASSES, PALETTE, SPLITS, Scenes, card, datasets, draw_scene
 from dlseg.data.scenes.canvas import SPREAD, Canvas, Draws
+from dlseg.data.scenes.counts import Card
 from dlseg.data.scenes.datasets import SPLIT_SIZE
 from dlseg.data.scenes.drawing import PLATE_A, PLATE_B, STAR
 
@@ -266,6 +267,10 @@ def test_pool_keeps_all_in_memory(monkeypatch):
     drawn = count_drawn(monkeypatch)
     assert np.array_equal(dataset[3][0], images[3]) and dataset.pool()[0] is images
     assert not drawn
+    assert np.array_equal(dataset[-1][0], images[3])
+    for index in (4, -5):
+        with pytest.raises(IndexError):
+            dataset[index]
     monkeypatch.undo()
     assert same(dataset, Scenes(4, size=48))
 
@@ -292,6 +297,27 @@ def test_card_prints_a_table():
     assert all(name in text for name in CLASSES) and "unlit lamps: " in text
     with pytest.raises(ValueError, match="count must be an integer >= 1, got 0"):
         card(Scenes(2), 0)
+
+
+def test_card_prints_the_lamps_that_so_many_are_nearer_than():
+    shown = {0: "", 1: "1 / 1 / 1", 2: "1 / 1 / 2", 11: "2 / 6 / 10"}
+    for count, marks in shown.items():
+        distances = tuple(float(one) for one in range(1, count + 1))
+        last = str(Card("title", (), distances)).splitlines()[-1]
+        assert last == f"unlit lamps: {count}; distance to the lit one, 10 / 50 / 90 %: {marks} px"
+
+
+@pytest.mark.parametrize("place", [-40.0, -4.5, -3.0, 0.0, 20.3, 47.9, 51.5, 90.0])
+def test_a_window_holds_what_is_near_and_tells_how_far(place):
+    """Also of a thing that lies beyond the edge of the picture."""
+    canvas, reach, pixels = Canvas(48, Draws(0)), 3.2, np.arange(48)
+    (rows, columns), across, down = canvas.window(place, 20.0, reach)
+    assert pixels[rows].tolist() == [*range(15, 25)]
+    near = np.abs(pixels + 0.5 - place) <= reach
+    assert set(pixels[near]) <= set(pixels[columns])
+    assert len(pixels[columns]) <= near.sum() + 4  # and hardly more
+    assert across.tolist() == [(pixels[columns] + np.float32(0.5 - place)).tolist()]
+    assert down.shape == (10, 1) and down[0, 0] == 15.5 - 20
 
 
 # Machado, Oliveira, Fernandes 2009: what protan, deutan and tritan eyes see, linear RGB.

@@ -133,7 +133,11 @@ def test_names_with_dots_and_spaces(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("image", "mask"), [("png", "png"), ("JPG", "PNG"), ("jpeg", "tif"), ("tif", "bmp")]
+    ("image", "mask"),
+    [
+        *(("png", "png"), ("JPG", "PNG"), ("jpeg", "tif"), ("tif", "bmp")),
+        *(("tiff", "tiff"), ("bmp", "gif"), ("webp", "png"), ("gif", "png")),
+    ],
 )
 def test_images_and_masks_of_other_formats(tmp_path, image, mask):
     folder = own_data(tmp_path, ["a", "b.c"], image, mask)

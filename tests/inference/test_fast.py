@@ -292,6 +292,7 @@ def test_alternatives():
     assert names(wide, 3, padding=4, dilation=4) == ["Winograd 3", "Winograd 4"]
     assert names(wide, 3, padding=12, dilation=12) == ["Winograd 3"]
     assert names(narrow, 3, padding=12, dilation=12) == []  # more products than it saves
+    assert names(torch.Size((1, 8, 2, 4)), 3, padding=1) == []  # just half as many are too many
     assert names(wide, 3, padding=2, dilation=2, groups=8) == ["shifted"]
     assert names(wide, 3, padding=1, groups=8) == []  # PyTorch is fast where the rate is 1
     assert names(wide, 1) == ["oneDNN"]
@@ -313,6 +314,14 @@ def test_outputs_that_differ_are_an_error(monkeypatch):
         prepare(model, x)
     with pytest.raises(RuntimeError, match="differ by nan"):
         fast.check_same(nn.Identity(), torch.full((1,), torch.nan), torch.ones(1), "here")
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
+def test_the_difference_is_a_share_of_the_largest_value(size):
+    x = size * image(5, 5)
+    fast.check_same(nn.Identity(), x * (1 + 0.5 * TOLERANCE), x, "here")
+    with pytest.raises(RuntimeError, match=r"differ by 2.0e-04 of their"):
+        fast.check_same(nn.Identity(), x * (1 + 2 * TOLERANCE), x, "here")
 
 
 def test_control_flow_that_depends_on_values_is_refused():

@@ -65,6 +65,14 @@ def test_wrong_shapes_are_named(way):
         way(torch.zeros(1, 2, 8, 8), torch.zeros(1, 3, 3, 3))
     with pytest.raises(ValueError, match="expected x"):
         way(torch.zeros(2, 8, 8), torch.zeros(1, 2, 3, 3))
+    with pytest.raises(ValueError, match="expected x"):
+        way([[1.0]], torch.zeros(1, 2, 3, 3))
+    with pytest.raises(ValueError, match=r"same C, got \(1, 3, 8, 8\) and \(3, 3, 3\)"):
+        way(torch.zeros(1, 3, 8, 8), torch.zeros(3, 3, 3))
+    for kinds in ((torch.float32, torch.float64), (torch.int64, torch.int64)):
+        x, weight = torch.zeros(1, 2, 8, 8, dtype=kinds[0]), torch.zeros(1, 2, 3, 3, dtype=kinds[1])
+        with pytest.raises(ValueError, match="x and weight must be floats of one kind, got torch"):
+            way(x, weight)
     with pytest.raises(ValueError, match="spans 17 pixels"):
         way(torch.zeros(1, 1, 16, 16), torch.zeros(1, 1, 3, 3), rate=8)
     with pytest.raises(ValueError, match="rate must be an integer >= 1, got 0"):
@@ -77,3 +85,9 @@ def test_an_ordinary_convolution_by_default(way):
     x = torch.randn(1, 2, 7, 6, dtype=torch.float64, generator=generator)
     weight = torch.randn(3, 2, 3, 3, dtype=torch.float64, generator=generator)
     torch.testing.assert_close(way(x, weight), F.conv2d(x, weight))
+
+
+def test_zeros_go_into_kernels_alone():
+    for shape in ((3, 3), (1, 1, 1, 3, 3)):
+        with pytest.raises(ValueError, match=r"expected weight \(D, C, k, k\)"):
+            insert_zeros(torch.zeros(shape), 2)

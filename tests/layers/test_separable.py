@@ -187,6 +187,7 @@ def test_every_parameter_gets_a_gradient():
     [
         ((0, 8), "in_channels must be an integer >= 1, got 0"),
         ((8, 2.5), "out_channels must be an integer >= 1, got 2.5"),
+        ((8, 8, 0), "^kernel_size must be an integer >= 1, got 0"),
         ((8, 8, 4), "kernel_size 4 at rate 1 spans 4 pixels, an even number"),
         ((8, 8, 3, 0), "stride must be an integer >= 1, got 0"),
         ((8, 8, 3, 1, 0), "rate must be an integer >= 1, got 0"),

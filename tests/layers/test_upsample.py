@@ -38,3 +38,12 @@ def test_bilinear_along_both_axes(align_corners):
 def test_borders_and_not_centres_stay_by_default():
     x = torch.tensor([[[[0.0, 1.0]]]])
     assert upsample(x, (1, 4)).flatten().tolist() == [0, 0.25, 0.75, 1]
+
+
+def test_what_cannot_be_resized_is_named():
+    for x in (torch.zeros(3, 4, 5), torch.zeros(1, 3, 4, 5).long()):
+        with pytest.raises(ValueError, match=r"^x must be floats \(B, C, H, W\)"):
+            upsample(x, (9, 7))
+    for size in ((0, 7), (9, 0.5)):
+        with pytest.raises(ValueError, match=r"^size must be an integer >= 1"):
+            upsample(torch.zeros(1, 3, 4, 5), size)

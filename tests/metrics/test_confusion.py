@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -160,6 +161,8 @@ def test_another_ignored_label_even_one_of_the_classes():
     matrix = ConfusionMatrix(3, ignore_index=0)
     matrix.update(np.array([0, 1, 2]), np.array([1, 0, 2]))
     assert matrix.matrix.tolist() == [[0, 0, 0], [1, 0, 0], [0, 0, 1]]
+    assert same(matrix.iou().tolist(), [math.nan, 0, 1])
+    assert matrix.mean_iou() == 1 / 2
 
 
 @pytest.mark.parametrize(
@@ -200,6 +203,8 @@ def test_scores_in_place_of_classes():
 def test_bad_numbers_of_classes():
     with pytest.raises(ValueError, match="num_classes must be an integer >= 1, got 0"):
         ConfusionMatrix(0)
+    with pytest.raises(ValueError, match=r"^ignore_index must be an integer"):
+        ConfusionMatrix(2, ignore_index=1.0)
     with pytest.raises(ValueError, match="got 2 and 3 classes"):
         ConfusionMatrix(2).merge(ConfusionMatrix(3))
 
@@ -207,6 +212,18 @@ def test_bad_numbers_of_classes():
 def test_reduce_without_processes_changes_nothing():
     matrix = filled((np.array([0, 1]), np.array([0, 0])))
     assert matrix.reduce().matrix[:2, :2].tolist() == [[1, 0], [1, 0]]
+
+
+@pytest.mark.parametrize(("backend", "device"), [("nccl", "cuda"), ("gloo", "cpu")])
+def test_counts_are_added_where_the_backend_can(monkeypatch, backend, device):
+    """NCCL cannot be had without a GPU: only what the matrix is told is looked at."""
+    matrix, asked = ConfusionMatrix(2), []
+    matrix.matrix = SimpleNamespace(to=lambda where: asked.append(where) or torch.eye(2))
+    own = {"is_initialized": lambda: True, "get_backend": lambda: backend}
+    own["all_reduce"] = lambda total: total.mul_(3)
+    for name, function in own.items():
+        monkeypatch.setattr(torch.distributed, name, function)
+    assert torch.equal(matrix.reduce().matrix, 3 * torch.eye(2)) and asked == [device]
 
 
 PROCESS = """

@@ -59,6 +59,22 @@ def test_band_is_a_disc_not_a_square():
     assert int(result.sum()) == 13
 
 
+def test_a_batch_of_maps_of_any_sides_is_each_of_them():
+    for size in ((4, 3, 9), (4, 9, 3)):
+        masks = np.random.default_rng(0).random(size) < 0.1
+        assert band(masks, 5).tolist() == [oracles.near(mask.tolist(), 5) for mask in masks]
+
+
+@pytest.mark.parametrize("size", [(0, 3), (3, 0), (2, 0, 0), (1, 1)])
+def test_a_map_without_neighbours_has_no_boundary(size):
+    edge = boundary(np.zeros(size, int), source="labels")
+    assert edge.shape == size and not edge.any()
+    assert band(edge, 1).shape == size
+    curve = TrimapCurve([1], 3, source="labels")
+    curve.update(np.zeros(size, int), np.zeros(size, int))
+    assert math.isnan(curve.mean_iou()[1])
+
+
 def test_no_mask_no_band():
     assert not band(np.zeros((2, 5, 5), bool), 3).any()
 
@@ -149,6 +165,11 @@ def test_bad_widths(widths):
 def test_bad_width_of_a_band_and_bad_source():
     with pytest.raises(ValueError, match="width, in pixels, must be an integer >= 1, got 0"):
         band(np.zeros((2, 2), bool), 0)
+    for mask in (np.zeros((2, 2), np.uint8), np.zeros(2, bool), [[True]]):
+        with pytest.raises(ValueError, match="mask must be bool"):
+            band(mask, 1)
+    with pytest.raises(ValueError, match=r"^ignore_index must be an integer"):
+        boundary(np.zeros((2, 2), int), ignore_index=0.0)
     with pytest.raises(ValueError, match="source must be one of void, labels, got 'edges'"):
         boundary(np.zeros((2, 2), int), source="edges")
     with pytest.raises(ValueError, match="got 'edges'"):

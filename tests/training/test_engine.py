@@ -297,6 +297,21 @@ def test_a_finished_run_has_nothing_left_to_do(tmp_path):
     assert history.losses == before["losses"]
 
 
+def test_pictures_in_a_second():
+    assert engine.History(images=6, seconds=3.0).images_per_second == 2
+
+
+def test_without_workers_this_process_prepares_the_pictures():
+    class Told(Blocks):
+        def __getitem__(self, i):
+            asked.append(os.getpid())
+            return super().__getitem__(i)
+
+    asked: list[int] = []
+    train(Net(), Told(), tiny(iterations=1))
+    assert asked == [os.getpid()] * tiny().batch_size
+
+
 def test_metrics_and_watch(tmp_path):
     model, data, seen = Net(), Blocks(), []
     options = {

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from dlseg.models import build_model, describe
+from dlseg.schema import Unfit
 from dlseg.training import (
     CheckpointError,
     Recipe,
@@ -16,6 +17,7 @@ from dlseg.training import (
     save_checkpoint,
     train,
 )
+from dlseg.training.entries import check_entries
 from dlseg.training.recipe import CHECKS
 from tests.training.toys import Blocks, Net, blank, tiny
 
@@ -143,6 +145,28 @@ def test_what_is_too_much_is_named(tmp_path, good, path):
     assert "too_much" in refusal(entries, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("path", "least", "most"),
+    [
+        (("extra", "palette", 7, 2), 0, 255),
+        (("model", "num_classes"), 1, 10**12),
+        (("model", "width"), 1e-3, 1e3),
+    ],
+    ids=lambda value: spelt(value) if type(value) is tuple else None,
+)
+def test_the_bounds_belong_to_what_may_be(good, path, least, most):
+    entries = copy.deepcopy(good)
+    entries["extra"].pop("classes")  # or there must be as many as classes of the model
+    place, step = holder(entries, path), least if type(least) is float else 1
+    for value in (least, most):
+        place[path[-1]] = value
+        assert holder(check_entries(entries), path)[path[-1]] == value
+    for value in (least - step, most + step):
+        place[path[-1]] = value
+        with pytest.raises(Unfit, match=f"{path[-1]}.* must be"):
+            check_entries(entries)
+
+
 def test_numbers_that_do_not_agree(tmp_path, good):
     recipe = good["recipe"]
     for changes, words in (
@@ -179,6 +203,9 @@ def test_tensors_that_claim_more_than_they_hold(tmp_path, good):
     wide = torch.zeros(1).expand(10**12)
     message = refusal(good | {"weights": good["weights"] | {WEIGHT: wide}}, tmp_path)
     assert f"weights.{WEIGHT} has the shape (1000000000000,) and not as many numbers" in message
+    twice = torch.zeros(2).expand(2, 2)
+    message = refusal(good | {"weights": good["weights"] | {WEIGHT: twice}}, tmp_path)
+    assert f"weights.{WEIGHT} has the shape (2, 2) and not as many numbers" in message
     message = refusal(good | {"weights": {WEIGHT: torch.zeros(2, 2).to_sparse()}}, tmp_path)
     assert f"weights.{WEIGHT} must be a tensor of real numbers" in message
 

@@ -1,5 +1,6 @@
 """Recipes say what is wrong with them; schedules and groups of parameters do what they say."""
 
+import math
 from dataclasses import asdict
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from dlseg.models import DeepLabV2, MultiScale
+from dlseg.schema import LARGEST
 from dlseg.training import Recipe, learning_rate, poly, step
 from dlseg.training.optimiser import (
     make_optimiser,
@@ -79,6 +81,44 @@ def test_a_senseless_value_is_named(field, value, words):
         Recipe(**{field: value})
 
 
+BOUNDS = {
+    "iterations": (1, 10**9),
+    "batch_size": (1, 10**6),
+    "accumulate": (1, 10**6),
+    "learning_rate": (0.0, LARGEST),
+    "power": (0.0, LARGEST),
+    "step_size": (1, 10**9),
+    "step_factor": (0.0, 1.0),
+    "head_multiplier": (0.0, LARGEST),
+    "head_bias_multiplier": (0.0, LARGEST),
+    "momentum": (0.0, 1.0),
+    "weight_decay": (0.0, LARGEST),
+    "batch_norm_decay": (0.0, 1.0),
+    "crop_size": (1, 10**5),
+    "colour": (0.0, 1.0),
+    "bootstrap_copies": (0, 10**6),
+    "seed": (0, 2**63 - 1),
+}
+
+
+@pytest.mark.parametrize("field", BOUNDS)
+def test_the_bounds_of_a_field_belong_to_it(field):
+    least, most = BOUNDS[field]
+    for value in (least, most):
+        assert getattr(Recipe(**{field: value}), field) == value
+    step = 1 if type(least) is int else 1e-9
+    for value in (least - step, math.inf if most == LARGEST else most + step):
+        with pytest.raises(ValueError, match=f"^{field} must be"):
+            Recipe(**{field: value})
+
+
+def test_factors_and_labels_of_pictures_have_bounds():
+    assert Recipe(scale=(0.5, 0.5), bootstrap_classes=(0, 255)).bootstrap_classes == (0, 255)
+    for wrong in ({"scale": (0, 1)}, {"scale": (1,)}, {"bootstrap_classes": (256,)}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            Recipe(**wrong)
+
+
 def test_recipes_are_frozen_and_survive_a_checkpoint():
     with pytest.raises(AttributeError):
         V1.seed = 3
@@ -120,6 +160,29 @@ def test_schedules_against_values_by_hand():
     assert poly(5, 10, 8.0, power=1) == 4 and poly(5, 10, 8.0, power=3) == 1
     assert step(7, 8.0, 3, 0.5) == 2
     assert learning_rate(tiny(schedule="constant"), 9) == 0.05
+
+
+@pytest.mark.parametrize(
+    ("schedule", "good", "beyond"),
+    [
+        (
+            poly,
+            {"iteration": 1, "iterations": 1, "base": 0, "power": 0},
+            {"iteration": (-1, 2), "iterations": (0,), "base": (-0.1,), "power": (-0.1,)},
+        ),
+        (
+            step,
+            {"iteration": 0, "base": 0, "step_size": 1, "factor": 1},
+            {"iteration": (-1,), "base": (-0.1,), "step_size": (0,), "factor": (-0.1, 1.1)},
+        ),
+    ],
+)
+def test_arguments_of_schedules_go_to_their_bounds(schedule, good, beyond):
+    assert schedule(**good) == 0
+    for name, values in beyond.items():
+        for value in values:
+            with pytest.raises(ValueError, match=f"^{name} must be"):
+                schedule(**good | {name: value})
 
 
 def test_no_rate_outside_the_run():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dlseg.crf.fast.filtering import METHODS, build_filter
-from dlseg.crf.kernels import NORMALIZATIONS, appearance, smoothness
+from dlseg.crf.kernels import MOST_SIGMAS, NORMALIZATIONS, appearance, smoothness
 from tests.crf.toys import exact_matrices, random_case
 from tests.sampling import sampled
 
@@ -87,3 +87,15 @@ def test_clear_errors():
         build_filter(image, appearance(80, 1e-3))
     with pytest.raises(ValueError, match=r"sxy is too small: the image runs over \de\+09"):
         build_filter(image, appearance((80, 1e-9), 13))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_position_of_too_many_sigmas_is_refused_by_every_method(axis, method):
+    _, image = random_case(size=(6, 7))
+    sigma = [3.0, 3.0]
+    sigma[axis] = (6, 5)[axis] / MOST_SIGMAS  # of the last column, of the last row
+    build_filter(image, smoothness(tuple(sigma)), method=method)
+    sigma[axis] *= 0.99
+    with pytest.raises(ValueError, match=r"sxy is too small: .* 6.62e\+04"):
+        build_filter(image, smoothness(tuple(sigma)), method=method)
