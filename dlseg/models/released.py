@@ -1,56 +1,36 @@
-"""DeepLab as its authors trained it: Google's small v3 for Pascal VOC, from their TFLite files.
+"""Networks that others trained, whole, by name: Google's small DeepLab v3, and torchvision's v3.
 
-The network is that of MobileNetV2, section 6.3. The files hold 8-bit numbers, with which the
-authors' runtime computes; here they become float32.
+Google's is the network of MobileNetV2, section 6.3, trained by the authors of both papers and
+released as TFLite files of 8-bit numbers, with which their runtime computes; here they become
+float32. All take what every network here takes, and know Pascal VOC's 21 classes.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from itertools import zip_longest
-from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from dlseg.backbones import Features, MobileNetV2
+from dlseg.backbones import Features, MobileNetV2, Weights, fetch
 from dlseg.checks import check_choice
-from dlseg.fetch import Checksum, fetch_file, kept_at
 from dlseg.models.deeplabv3 import DeepLabV3
 from dlseg.models.lite import Convolution, read_convolutions
+from dlseg.models.published import COCO_VOC, torchvision_deeplabv3
 
-_COMMIT = "104342d2d3480b3e66203073dac24f4e2dbb4c41"
+_GOOGLE = (
+    "https://raw.githubusercontent.com/google-coral/test_data/"
+    "104342d2d3480b3e66203073dac24f4e2dbb4c41/deeplabv3_mnv2_{}_quant.tflite"
+)
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-@dataclass(frozen=True)
-class Released:
-    """One file of the authors. width: of MobileNetV2's channels; sha256: of the whole file."""
+class Released(NamedTuple):
+    """weights: its file; make: builds it of an output stride."""
 
-    file: str
-    width: float
-    size: int
-    sha256: str
-    licence: str = "Apache-2.0"
-
-    @property
-    def url(self) -> str:
-        """Where it is to be had, at the commit that was looked at."""
-        return f"https://raw.githubusercontent.com/google-coral/test_data/{_COMMIT}/{self.file}"
-
-
-RELEASED = {
-    "deeplabv3-mobilenetv2-voc": Released(
-        "deeplabv3_mnv2_pascal_quant.tflite",
-        1.0,
-        2_193_224,
-        "350af47fd346ea6d74b58833a351f583ba860e9806ec5bd292ff8d8f1f249398",
-    ),
-    "deeplabv3-mobilenetv2-half-voc": Released(
-        "deeplabv3_mnv2_dm05_pascal_quant.tflite",
-        0.5,
-        760_904,
-        "0470d2a782aa54eeeb99d32e7b6b3fb7722905c7c4f5d26bd957ec861366d48b",
-    ),
-}
+    weights: Weights
+    make: Callable[[int], nn.Module]
 
 
 class AuthorsMobileNetV2(MobileNetV2):
@@ -65,29 +45,6 @@ class AuthorsMobileNetV2(MobileNetV2):
         """The maps of an image (B, 3, H, W)."""
         mean, std = (x.new_tensor(values)[:, None, None] for values in (_MEAN, _STD))
         return super().forward((x * std + mean) * (255 / 128) - 1)
-
-
-def released_network(name: str, output_stride: int = 16, folder: str | Path | None = None):
-    """The authors' network `name`, a key of RELEASED, in eval mode on the CPU: a `DeepLabV3`.
-
-    output_stride: 16, at which it was trained, or 8 or 32, with the same weights. folder: where
-    files are kept, as for `dlseg.fetch.kept_at`.
-    Raises ValueError for another name or output stride, or a file that is not the network's;
-    OSError where it cannot be had; ModuleNotFoundError without the package tflite.
-    """
-    check_choice("name", name, tuple(RELEASED))
-    row = RELEASED[name]
-    backbone = AuthorsMobileNetV2(output_stride, width=row.width, divisor=8 if row.width == 1 else 1)
-    model = DeepLabV3(backbone, 21, atrous_rates=(), align_corners=True).eval()
-    fill(model, read_convolutions(fetch_released(name, folder)))
-    return model
-
-
-def fetch_released(name: str, folder: str | Path | None = None) -> Path:
-    """The file of RELEASED[name], fetched if it is not there, its full hash checked."""
-    row = RELEASED[name]
-    target = kept_at(folder) / row.file
-    return fetch_file(row.url, target, Checksum("sha256", row.sha256), f"the weights {name}")
 
 
 @torch.no_grad()
@@ -115,3 +72,54 @@ def fill(model: DeepLabV3, convolutions: list[Convolution]) -> None:
             norm.bias.copy_(found.bias)
             norm.running_mean.zero_()
             norm.running_var.fill_(1 - norm.eps)
+
+
+def _authors(weights: Weights, output_stride: int) -> nn.Module:
+    """Google's network: at half width its channels are not rounded, see `MobileNetV2`."""
+    width, divisor = (0.5, 1) if "_dm05_" in weights.file else (1.0, 8)
+    model = DeepLabV3(
+        AuthorsMobileNetV2(output_stride, width=width, divisor=divisor),
+        atrous_rates=(),
+        align_corners=True,
+    )
+    fill(model, read_convolutions(fetch(weights)))
+    return model
+
+
+def _torchvision(weights: Weights, output_stride: int) -> nn.Module:
+    backbone = weights.name.removeprefix("deeplabv3_")
+    return torchvision_deeplabv3(backbone, output_stride=output_stride, weights="coco_voc")
+
+
+def _google(file: str, sha256: str, megabytes: float) -> Weights:
+    source = "google-coral/test_data, quantised, trained on Pascal VOC"
+    return Weights(file, _GOOGLE.format(file), sha256, megabytes, None, source, (), "Apache-2.0")
+
+
+_FILES = {
+    "deeplabv3-mobilenetv2-voc": _google(
+        "pascal", "350af47fd346ea6d74b58833a351f583ba860e9806ec5bd292ff8d8f1f249398", 2.2
+    ),
+    "deeplabv3-mobilenetv2-half-voc": _google(
+        "dm05_pascal", "0470d2a782aa54eeeb99d32e7b6b3fb7722905c7c4f5d26bd957ec861366d48b", 0.8
+    ),
+}
+RELEASED = {name: Released(row, partial(_authors, row)) for name, row in _FILES.items()}
+RELEASED |= {
+    f"torchvision-{name.replace('_', '-')}-voc": Released(row, partial(_torchvision, row))
+    for name, row in COCO_VOC.items()
+}
+
+
+def released_network(name: str, output_stride: int | None = None) -> nn.Module:
+    """The trained network `name`, a key of RELEASED, on the CPU in eval mode.
+
+    output_stride: 8, 16 or 32, with the same weights; None: as it was trained, 16 for Google's and
+    8 for torchvision's. Its file is fetched where it is not at hand.
+    Raises ValueError for another name or output stride, or a file that is not the network's;
+    OSError where it cannot be had; ModuleNotFoundError, for Google's, without the package tflite.
+    """
+    check_choice("name", name, tuple(RELEASED))
+    if output_stride is None:
+        output_stride = 8 if name.startswith("torchvision") else 16
+    return RELEASED[name].make(output_stride).eval()
