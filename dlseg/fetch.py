@@ -96,26 +96,28 @@ def kept_at(folder: str | Path | None = None) -> Path:
     return Path(folder or Path(torch.hub.get_dir(), "checkpoints"))
 
 
-def _seeded(target: Path, checksum: Checksum) -> Path | None:
-    """A file of this name and sum in a folder that `DLSEG_SEED` names, so that none is fetched."""
-    for folder in os.environ.get(SEED, "").split(os.pathsep):
-        found = Path(folder, target.name)
-        if folder and found.is_file():
-            checksum.verify(found, f"{found} is another file; take it away from {SEED}'s folder")
-            return found
-    return None
+def at_hand(name: str, folder: str | Path | None = None) -> Path | None:
+    """Where the file `name` lies on this machine: where files are kept, or a seed; else None.
+
+    folder: as for `kept_at`. The file's checksum is not tested.
+    """
+    seeds = [Path(seed) for seed in os.environ.get(SEED, "").split(os.pathsep) if seed]
+    found = (place / name for place in (kept_at(folder), *seeds))
+    return next((path for path in found if path.is_file()), None)
 
 
 def _download(url: str, target: Path, checksum: Checksum) -> None:
     """Put the file at `target` in one step, after it came whole and with the right sum."""
+    seed, verdict = at_hand(target.name, target.parent), f"what {url} sent is damaged; try again"
     with new_file(target) as file:
-        if seed := _seeded(target, checksum):
+        if seed is None:
+            _copy(url, file)
+        else:
+            verdict = f"{seed} is another file; take it away from {SEED}'s folders"
             with seed.open("rb") as source:
                 shutil.copyfileobj(source, file)
-        else:
-            _copy(url, file)
         file.flush()
-        checksum.verify(Path(file.name), f"what {url} sent is damaged; try again")
+        checksum.verify(Path(file.name), verdict)
 
 
 def _copy(url: str, file: BinaryIO) -> None:
