@@ -21,8 +21,7 @@ from tqdm import tqdm
 
 from dlseg.aside import new_file
 from dlseg.book import find_root
-from dlseg.data import PHOTOGRAPHS, VOC_CLASSES, traced, voc_palette, write_label
-from dlseg.data.photographs import MASKED
+from dlseg.data import MASKED, PHOTOGRAPHS, VOC_CLASSES, traced, voc_palette, write_label
 from dlseg.metrics import band, boundary
 from support import trained
 

@@ -15,7 +15,7 @@ from dlseg.data.download import VOC2012, extract, obtain
 from dlseg.data.faults import DataError, Fault, printable
 from dlseg.data.files import read_label, write_bands, write_image, write_label
 from dlseg.data.palette import CITYSCAPES_PALETTE, labels_from_colours, voc_palette
-from dlseg.data.photographs import PHOTOGRAPHS, Photographs, photograph, traced
+from dlseg.data.photographs import MASKED, PHOTOGRAPHS, Photographs, photograph, traced
 from dlseg.data.pictures import Decoded, read_image, read_pictures, row_bands
 from dlseg.data.registry import KINDS, data_names, kind_and_folder, open_data
 from dlseg.data.scenes import (

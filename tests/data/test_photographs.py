@@ -8,9 +8,8 @@ import pytest
 
 pytest.importorskip("skimage", reason="scikit-image is not installed: pip install -e '.[read]'")
 
-from dlseg.data import PHOTOGRAPHS, VOC_CLASSES, Photographs, open_data, photograph, traced
+from dlseg.data import MASKED, PHOTOGRAPHS, VOC_CLASSES, Photographs, open_data, photograph, traced
 from dlseg.data import photographs as module
-from dlseg.data.photographs import MASKED
 
 SECOND = Path(__file__).with_name("traced_again.txt")
 PERSON, CAT, HORSE = (VOC_CLASSES.index(name) for name in ("person", "cat", "horse"))
