@@ -10,7 +10,6 @@ from typing import BinaryIO
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-import torch
 from tqdm import tqdm
 
 from dlseg.aside import new_file
@@ -93,7 +92,11 @@ def kept_at(folder: str | Path | None = None) -> Path:
 
     That is `hub/checkpoints` below `TORCH_HOME`.
     """
-    return Path(folder or Path(torch.hub.get_dir(), "checkpoints"))
+    if folder is not None:
+        return Path(folder)
+    import torch  # here: whoever only reads pictures need not wait for it
+
+    return Path(torch.hub.get_dir(), "checkpoints")
 
 
 def at_hand(name: str, folder: str | Path | None = None) -> Path | None:

@@ -55,7 +55,7 @@ def photograph(name: str, side: int | None = SIDE) -> np.ndarray:
     Raises ValueError for another name or a side below 33; ModuleNotFoundError, with what to do,
     where its package is not installed.
     """
-    return np.asarray(_scaled(_opened(name), side))
+    return np.array(_scaled(_opened(name), side))
 
 
 def traced(name: str, side: int | None = SIDE, rim: int = 2) -> np.ndarray:
