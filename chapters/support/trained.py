@@ -98,10 +98,11 @@ def stretched(scores: Tensor, x: Tensor) -> Tensor:
 
 
 def scaled(factor: float) -> Callable[[Tensor], Tensor]:
-    """The probabilities of the image at another size, brought back."""
+    """The probabilities of the image at another size, near the factor, brought back."""
 
     def run(x: Tensor) -> Tensor:
-        small = F.interpolate(x, scale_factor=factor, mode="bilinear")
+        size = [16 * round(factor * side / 16) + 1 for side in x.shape[2:]]
+        small = F.interpolate(x, size, mode="bilinear", antialias=factor < 1)
         return F.interpolate(network()(small), x.shape[2:], mode="bilinear").softmax(1)
 
     return run

@@ -61,7 +61,7 @@ KINDS = {
 
 
 def data_names() -> str:
-    """What a data set may be called, for messages: "scenes, photographs, voc:DIR or cityscapes:DIR"."""
+    """What a data set may be called, for messages, such as "scenes, voc:DIR or cityscapes:DIR"."""
     *names, last = (f"{kind}:DIR" if row.files else kind for kind, row in KINDS.items())
     return f"{', '.join(names)} or {last}"
 
