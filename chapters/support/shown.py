@@ -7,17 +7,18 @@ import numpy as np
 from PIL import Image
 
 from dlseg.book import CYCLE, INK, Picture, from_svg, svg
-from dlseg.data import VOC_CLASSES
-from support.maps import key, rgb
+from dlseg.data import VOC_CLASSES, voc_palette
+from support.maps import hexadecimal, key, rgb
 
 WIDTH, GAP, TOP = 760, 10, 26  # pixels of the picture
 TALLEST = 300
 FINER = 1.5  # times as many pixels are drawn
 SHADES = 96  # of a light picture
 VEIL = 0.55  # of the colour of a label, over the photograph
-# The classes that occur on the book's photographs, in colours that differ for everybody.
+# What the network mostly finds on the photographs, in colours that differ for everybody.
 FOUND = ("person", "cat", "horse", "diningtable", "bottle", "chair", "bird", "void")
-COLOURS = dict(zip(FOUND, (*CYCLE, "#f0e442", "#dddddd"), strict=True))
+COLOURS = {name: hexadecimal(voc_palette()[label]) for label, name in enumerate(VOC_CLASSES)}
+COLOURS |= zip(FOUND, (*CYCLE, "#f0e442", "#dddddd"), strict=True)
 
 
 class Shown(NamedTuple):
@@ -28,7 +29,7 @@ class Shown(NamedTuple):
     labels: np.ndarray | None = None
 
 
-def row(items: Sequence[Shown], alt: str, light: bool = False) -> Picture:
+def side_by_side(items: Sequence[Shown], alt: str, light: bool = False) -> Picture:
     """The items side by side, equally tall, and below them the classes that occur.
 
     Labels are a veil of their colour with an edge; background is the photograph as it is.

@@ -7,6 +7,7 @@ at hand (`dlseg fetch deeplabv3-mobilenetv2-voc`), `labels` computes too, and ho
 the other; what is shown is the same either way.
 """
 
+import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -17,9 +18,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from dlseg import inference
 from dlseg.book import find_root
 from dlseg.crf import PRESETS, DenseCRF
-from dlseg.data import MEAN, PHOTOGRAPHS, STD, normalise, photograph
+from dlseg.data import MEAN, PHOTOGRAPHS, STD, VOC_CLASSES, normalise, photograph
 from dlseg.fetch import at_hand
 from dlseg.models import RELEASED, DeepLabV3, released_network
 
@@ -201,6 +203,20 @@ def labels(name: str, setting: str = "os16") -> np.ndarray:
             "assets/experiments/photographs.py"
         )
     return found
+
+
+def figures(name: str, setting: str = "os16") -> dict:
+    """What was measured of that map: "iou" of the photograph's class and "band", the accuracy near
+    its edge, where it has a mask; "shares" of the classes; "seconds" on one thread.
+    """
+    text = (find_root() / RESULTS / "figures.json").read_text(encoding="utf-8")
+    return json.loads(text)["of"][name][setting]
+
+
+def shares(labels: np.ndarray) -> list[tuple[str, float]]:
+    """The classes of a map and their shares, the largest first."""
+    found = inference.shares(labels)
+    return [(VOC_CLASSES[label], share) for label, share in found.items()]
 
 
 def scores(name: str, output_stride: int = 16) -> Tensor:

@@ -119,3 +119,11 @@ def test_the_colours_of_a_key_are_exact_beside_a_photograph():
     assert len(np.unique(found.reshape(-1, 3), axis=0)) <= 256
     for number, colour in enumerate(keys):
         assert (found[170:192, 10 + 60 * number : 32 + 60 * number] == colour).all()
+
+
+def test_a_drawing_of_photographs_leaves_no_vectors(publishing):
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3)).astype(np.uint8)
+    large = svg.document(300, 300, [svg.pixels(0, 0, 300, 300, noise)])
+    data, about = from_svg(large, "Noise")._repr_mimebundle_()
+    assert PNG in data and "file" not in about[PNG]
+    assert not list(publishing.iterdir())
