@@ -105,6 +105,7 @@ def test_the_wheel_holds_the_package_alone(wheel):
     names = {path.name for path in wheel.iterdir()}
     assert {name for name in names if not name.endswith(".dist-info")} == {"dlseg"}
     sources = {path.relative_to(ROOT) for path in (ROOT / "dlseg").rglob("*.py")}
+    sources.add(Path("dlseg/data/traced.txt"))
     files = [path for path in (wheel / "dlseg").rglob("*") if path.is_file()]
     assert {path.relative_to(wheel) for path in files} == sources
 

@@ -11,5 +11,12 @@ from dlseg.backbones.registry import BACKBONES, Backbone, make_backbone
 from dlseg.backbones.resnet import BasicUnit, Bottleneck, ResNet, multi_grid_plans, stage
 from dlseg.backbones.vgg import STAGES as VGG_STAGES
 from dlseg.backbones.vgg import VGG16
-from dlseg.backbones.weights import PUBLISHED, Weights, load_into, load_published, torchvision_file
+from dlseg.backbones.weights import (
+    PUBLISHED,
+    Weights,
+    fetch,
+    load_into,
+    load_published,
+    torchvision_file,
+)
 from dlseg.backbones.xception import Xception, XceptionBlock

@@ -15,11 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
-from dlseg.fetch import Checksum, fetch_file
-from dlseg.paths import expanded
+from dlseg.fetch import Checksum, fetch_file, kept_at
 from dlseg.schema import Unfit
 from dlseg.state import STATE_DICT, misfit, read_saved
 
@@ -29,18 +27,21 @@ class Weights:
     """One published file.
 
     name: of the network, as torchvision calls it, with "-v2" for a second training, as in
-    "resnet50-v2". sha256_prefix: the first hex digits of the file's SHA-256. score: per cent, as
-    `source` states it: of ImageNet's validation images classified right, one crop of 224 x 224
-    pixels; of a segmentation network the mean IoU. head: prefixes of the keys that only a network
-    with all heads has.
+    "resnet50-v2". sha256: all hex digits of the file's SHA-256, or the first 8, where the publisher
+    says no more. megabytes: its size, of 10^6 bytes. score: per cent, as `source` states it: of
+    ImageNet's validation images classified right, one crop of 224 x 224 pixels; of a segmentation
+    network the mean IoU; None where nothing is stated. head: prefixes of the keys that only a
+    network with all heads has.
     """
 
     name: str
     url: str
-    sha256_prefix: str
-    score: float
+    sha256: str
+    megabytes: float
+    score: float | None
     source: str
-    head: tuple[str, ...]
+    head: tuple[str, ...] = ()
+    licence: str = "terms of the pictures"
 
     @property
     def file(self) -> str:
@@ -49,12 +50,13 @@ class Weights:
 
 
 def torchvision_file(
-    name: str, enum: str, head: tuple[str, ...], prefix: str, score: float
+    name: str, enum: str, head: tuple[str, ...], prefix: str, mebibytes: float, score: float
 ) -> Weights:
     """A file of torchvision; enum: where it is stated; prefix: of its hash."""
     stem = name.removesuffix("-v2") + ("_coco" if "COCO" in enum else "")
     url = f"https://download.pytorch.org/models/{stem}-{prefix}.pth"
-    return Weights(name, url, prefix, score, f"torchvision 0.28, {enum}", head)
+    megabytes = round(mebibytes * 2**20 / 1e6, 1)
+    return Weights(name, url, prefix, megabytes, score, f"torchvision 0.28, {enum}", head)
 
 
 _VGG, _RESNET = ("classifier.",), ("fc.",)
@@ -62,18 +64,18 @@ _MOBILE = ("features.18.", "classifier.")  # DeepLab's head sits before the 1280
 # The first of each network is trained much as in its paper, "-v2" by torchvision's newer recipe.
 _LARGE = "MobileNet_V3_Large_Weights.IMAGENET1K"
 _FILES = (
-    ("vgg16", "VGG16_Weights.IMAGENET1K_V1", _VGG, "397923af", 71.592),
-    ("vgg16_bn", "VGG16_BN_Weights.IMAGENET1K_V1", _VGG, "6c64b313", 73.360),
-    ("resnet18", "ResNet18_Weights.IMAGENET1K_V1", _RESNET, "f37072fd", 69.758),
-    ("resnet34", "ResNet34_Weights.IMAGENET1K_V1", _RESNET, "b627a593", 73.314),
-    ("resnet50", "ResNet50_Weights.IMAGENET1K_V1", _RESNET, "0676ba61", 76.130),
-    ("resnet50-v2", "ResNet50_Weights.IMAGENET1K_V2", _RESNET, "11ad3fa6", 80.858),
-    ("resnet101", "ResNet101_Weights.IMAGENET1K_V1", _RESNET, "63fe2227", 77.374),
-    ("resnet101-v2", "ResNet101_Weights.IMAGENET1K_V2", _RESNET, "cd907fc2", 81.886),
-    ("mobilenet_v2", "MobileNet_V2_Weights.IMAGENET1K_V1", _MOBILE, "b0353104", 71.878),
-    ("mobilenet_v2-v2", "MobileNet_V2_Weights.IMAGENET1K_V2", _MOBILE, "7ebf99e0", 72.154),
-    ("mobilenet_v3_large", f"{_LARGE}_V1", ("classifier.",), "8738ca79", 74.042),
-    ("mobilenet_v3_large-v2", f"{_LARGE}_V2", ("classifier.",), "5c1a4163", 75.274),
+    ("vgg16", "VGG16_Weights.IMAGENET1K_V1", _VGG, "397923af", 527.796, 71.592),
+    ("vgg16_bn", "VGG16_BN_Weights.IMAGENET1K_V1", _VGG, "6c64b313", 527.866, 73.360),
+    ("resnet18", "ResNet18_Weights.IMAGENET1K_V1", _RESNET, "f37072fd", 44.661, 69.758),
+    ("resnet34", "ResNet34_Weights.IMAGENET1K_V1", _RESNET, "b627a593", 83.275, 73.314),
+    ("resnet50", "ResNet50_Weights.IMAGENET1K_V1", _RESNET, "0676ba61", 97.781, 76.130),
+    ("resnet50-v2", "ResNet50_Weights.IMAGENET1K_V2", _RESNET, "11ad3fa6", 97.79, 80.858),
+    ("resnet101", "ResNet101_Weights.IMAGENET1K_V1", _RESNET, "63fe2227", 170.511, 77.374),
+    ("resnet101-v2", "ResNet101_Weights.IMAGENET1K_V2", _RESNET, "cd907fc2", 170.53, 81.886),
+    ("mobilenet_v2", "MobileNet_V2_Weights.IMAGENET1K_V1", _MOBILE, "b0353104", 13.555, 71.878),
+    ("mobilenet_v2-v2", "MobileNet_V2_Weights.IMAGENET1K_V2", _MOBILE, "7ebf99e0", 13.598, 72.154),
+    ("mobilenet_v3_large", f"{_LARGE}_V1", ("classifier.",), "8738ca79", 21.114, 74.042),
+    ("mobilenet_v3_large-v2", f"{_LARGE}_V2", ("classifier.",), "5c1a4163", 21.107, 75.274),
 )
 PUBLISHED = {row[0]: torchvision_file(*row) for row in _FILES}
 
@@ -81,17 +83,14 @@ PUBLISHED = {row[0]: torchvision_file(*row) for row in _FILES}
 def fetch(weights: Weights, folder: str | Path | None = None) -> Path:
     """The file of `weights` on this machine, downloaded if it is not there, its hash checked.
 
-    folder: where files are kept; by default where torchvision keeps them too, `hub/checkpoints`
-    below `TORCH_HOME`. A file appears under its name only when it is whole and right, so a
-    download that was broken off starts anew. Shows a progress bar on a terminal.
-    The hash has 32 bits: it finds damage, and is no proof against somebody who forges a file.
+    folder: where files are kept, see `dlseg.fetch.kept_at`. Shows a progress bar on a terminal.
+    A hash of 8 digits finds damage, and is no proof against somebody who forges a file.
     Raises OSError, with what to do by hand, where the file cannot be had or is damaged.
     """
-    folder = Path(expanded(folder or Path(torch.hub.get_dir(), "checkpoints")))
     return fetch_file(
         weights.url,
-        folder / weights.file,
-        Checksum("sha256", weights.sha256_prefix),
+        kept_at(folder) / weights.file,
+        Checksum("sha256", weights.sha256),
         what=f"the weights {weights.name}",
         hint="TORCH_HOME names another place to keep files",
     )

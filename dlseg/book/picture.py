@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from dlseg.book import publish, raster
 
 SVG, PNG = "image/svg+xml", "image/png"
+VECTORS = 200_000  # bytes of a drawing at most: in a larger one nearly all is photographs
 SIZE = re.compile(r'<svg [^>]*?width="([\d.]+)" height="([\d.]+)"')
 
 
@@ -63,10 +64,12 @@ class Picture:
         if not publish.executed_for_the_book():
             # HTML rather than image/png: an <img> keeps its alt text in every front end.
             return {"text/html": self.html(), "text/plain": self.alt}
+        kept = None
         if self.mime == SVG:
-            kept = publish.keep(".svg", raster.tidy(self.data.decode()).encode())
-            return publish.bundle(self.png(), self.size, self.alt, kept)
-        return publish.bundle(self.png(), self.size, self.alt)
+            drawing = raster.tidy(self.data.decode()).encode()
+            if len(drawing) <= VECTORS:
+                kept = publish.keep(".svg", drawing)
+        return publish.bundle(self.png(), self.size, self.alt, kept)
 
 
 def from_svg(markup: str, alt: str) -> Picture:

@@ -12,6 +12,8 @@ from PIL import Image
 
 DENSITY = 1.5  # pixels of a committed picture per CSS pixel: sharp on dense screens
 COLOURS = (256, 128, 64)  # of a palette: as many as keep the file below `LARGEST`
+FLAT, AREA = 32, 250  # so many colours stay as they are that fill so many pixels
+NONE = Image.Dither.NONE
 LARGEST = 72_000  # bytes: as base64, one line of a notebook below 100 kB
 FONTS = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf")  # matplotlib's own, the same on every machine
 EMBEDDED = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
@@ -50,13 +52,26 @@ def compact(data: bytes) -> bytes:
     image = Image.open(io.BytesIO(data)).convert("RGB")
     best = _encoded(image)
     for colours in COLOURS:
-        palette = image.quantize(
-            colours, method=Image.Quantize.MEDIANCUT, kmeans=1, dither=Image.Dither.NONE
-        )
-        best = min(best, _encoded(palette), key=len)
+        best = min(best, _encoded(_quantised(image, colours)), key=len)
         if len(best) <= LARGEST:
             break
     return best
+
+
+def _quantised(image: Image.Image, colours: int) -> Image.Image:
+    """The image in so many colours: those of flat areas, as of a key, exactly, others by fit."""
+    values = np.asarray(image)
+    corner = values[:-1, :-1]
+    even = (corner == values[1:, :-1]).all(2) & (corner == values[:-1, 1:]).all(2)
+    shades, counts = np.unique(corner[even], axis=0, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:FLAT]
+    flat = shades[order][counts[order] >= AREA].ravel().tolist()
+    fitted = image.quantize(
+        colours - len(flat) // 3, method=Image.Quantize.MAXCOVERAGE, kmeans=1, dither=NONE
+    )
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(flat + fitted.getpalette())
+    return image.quantize(palette=palette, dither=NONE)
 
 
 def tidy(markup: str) -> str:
@@ -68,7 +83,7 @@ def tidy(markup: str) -> str:
 def _smaller(words: str) -> str:
     image = Image.open(io.BytesIO(base64.b64decode(words)))
     if image.mode == "RGB" and image.getcolors(256):
-        image = image.quantize(256, dither=Image.Dither.NONE)
+        image = image.quantize(256, dither=NONE)
     return min(words, base64.b64encode(_encoded(image)).decode(), key=len)
 
 

@@ -78,7 +78,7 @@ def grid(x, y, rows: int, columns: int, cell: float, *, colour=FAINT) -> str:
 def pixels(x, y, width, height, image: np.ndarray) -> str:
     """An image inside the drawing, every pixel a crisp square.
 
-    image: uint8 array (H, W) grey or (H, W, 3) RGB.
+    image: uint8 array (H, W) grey, (H, W, 3) RGB or (H, W, 4) with what covers what is below.
     """
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="PNG", compress_level=1)

@@ -1,4 +1,4 @@
-"""The teaching data, Pascal VOC 2012 and Cityscapes, and paired transforms.
+"""The teaching data, Pascal VOC 2012, Cityscapes, free photographs, and paired transforms.
 
 A data set has `len`, and gives at each index an image, uint8 (H, W, 3) RGB, and its labels, uint8
 (H, W), in which `ignore_index` counts nowhere. Its attributes: `classes` (index = label),
@@ -15,6 +15,7 @@ from dlseg.data.download import VOC2012, extract, obtain
 from dlseg.data.faults import DataError, Fault, printable
 from dlseg.data.files import read_label, read_palette, write_bands, write_image, write_label
 from dlseg.data.palette import CITYSCAPES_PALETTE, labels_from_colours, voc_palette
+from dlseg.data.photographs import MASKED, PHOTOGRAPHS, Photographs, photograph, traced
 from dlseg.data.pictures import Decoded, read_image, read_pictures, row_bands
 from dlseg.data.registry import KINDS, data_names, kind_and_folder, open_data
 from dlseg.data.scenes import (

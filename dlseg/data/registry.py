@@ -11,6 +11,7 @@ from pathlib import Path
 from dlseg.data import cityscapes, voc
 from dlseg.data.cityscapes import Cityscapes
 from dlseg.data.faults import Fault
+from dlseg.data.photographs import Photographs
 from dlseg.data.scenes import Scenes
 from dlseg.data.voc import VOC
 
@@ -45,15 +46,22 @@ def _scenes(_folder: str, split: str) -> Scenes:
     return scenes
 
 
+def _photographs(_folder: str, split: str) -> Photographs:
+    if split != "val":
+        raise ValueError(f"the photographs are for evaluation alone, split val, got {split!r}")
+    return Photographs()
+
+
 KINDS = {
     "scenes": Kind(_scenes),
+    "photographs": Kind(_photographs),
     "voc": Kind(VOC, Files("Pascal VOC", "VOCdevkit/VOC2012", voc.look)),
     "cityscapes": Kind(Cityscapes, Files("Cityscapes", "leftImg8bit and gtFine", cityscapes.look)),
 }
 
 
 def data_names() -> str:
-    """What a data set may be called, for messages: "scenes, voc:DIR or cityscapes:DIR"."""
+    """What a data set may be called, for messages, such as "scenes, voc:DIR or cityscapes:DIR"."""
     *names, last = (f"{kind}:DIR" if row.files else kind for kind, row in KINDS.items())
     return f"{', '.join(names)} or {last}"
 

@@ -14,8 +14,8 @@ from dlseg.models.tap import auxiliary_head
 
 _ENUM, _HEAD = "Weights.COCO_WITH_VOC_LABELS_V1", ("aux_classifier.",)
 _FILES = (
-    ("deeplabv3_resnet50", f"DeepLabV3_ResNet50_{_ENUM}", _HEAD, "cd0a2569", 66.4),
-    ("deeplabv3_resnet101", f"DeepLabV3_ResNet101_{_ENUM}", _HEAD, "586e9e4e", 67.4),
+    ("deeplabv3_resnet50", f"DeepLabV3_ResNet50_{_ENUM}", _HEAD, "cd0a2569", 160.515, 66.4),
+    ("deeplabv3_resnet101", f"DeepLabV3_ResNet101_{_ENUM}", _HEAD, "586e9e4e", 233.217, 67.4),
 )
 # Their scores are mean IoU on COCO's val2017 with the 20 classes of Pascal VOC, not on VOC's val.
 COCO_VOC = {row[0]: torchvision_file(*row) for row in _FILES}

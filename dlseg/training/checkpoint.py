@@ -30,8 +30,9 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from dlseg.aside import new_file
+from dlseg.data import VOC_CLASSES, voc_palette
 from dlseg.device import out_of_memory
-from dlseg.models import build_model
+from dlseg.models import RELEASED, build_model, released_network
 from dlseg.paths import check_path, printable
 from dlseg.schema import Unfit
 from dlseg.state import misfit, read_saved
@@ -104,11 +105,17 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
 def load_network(path: str | Path, output_stride: int | None = None) -> tuple[nn.Module, dict]:
     """The trained network of a checkpoint, on the CPU in eval mode, and the checkpoint's entries.
 
+    path: of the file, or the name of a network that others trained, a key of
+    `dlseg.models.RELEASED`, whose file is fetched where it is not at hand; its only entry is
+    "extra", the names and colours of the classes.
     output_stride: None, as trained, or another: the weights fit, and the rates, ASPP's too, follow
     (DeepLab v3, section 4.1 and table 10).
     Raises CheckpointError for a file that is no good checkpoint, or one without a description;
-    ValueError for an output stride that the network cannot have.
+    ValueError for an output stride that the network cannot have; for a name, as `released_network`.
     """
+    if str(path) in RELEASED and not Path(path).exists():
+        extra = {"classes": list(VOC_CLASSES), "palette": voc_palette().tolist()}
+        return released_network(str(path), output_stride), {"model": None, "extra": extra}
     entries = load_checkpoint(path)
     if entries["model"] is None:
         raise CheckpointError(

@@ -65,7 +65,7 @@ class Server(ThreadingHTTPServer):
     def published(self, way: str) -> Weights:
         """Weights whose file this server has."""
         url = f"http://127.0.0.1:{self.server_port}/{way}/tiny-{PREFIX}.pth"
-        return Weights("tiny", url, PREFIX, 1.0, "this test", HEAD)
+        return Weights("tiny", url, PREFIX, 0.1, 1.0, "this test", HEAD)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -142,14 +142,15 @@ def test_table_is_what_torchvision_publishes():
         enum, member = published.source.split(", ")[1].split(".")
         peer = getattr(models, enum)[member]
         assert published.url == peer.url
+        assert abs(published.megabytes - peer.meta["_file_size"] * 2**20 / 1e6) <= 0.051
         assert published.score == peer.meta["_metrics"]["ImageNet-1K"]["acc@1"]
 
 
 @pytest.mark.parametrize("published", PUBLISHED.values(), ids=PUBLISHED)
 def test_file_name_holds_the_hash(published):
     network = published.name.removesuffix("-v2")
-    assert published.file == f"{network}-{published.sha256_prefix}.pth"
-    assert len(published.sha256_prefix) == 8 and int(published.sha256_prefix, 16)
+    assert published.file == f"{network}-{published.sha256}.pth"
+    assert len(published.sha256) == 8 and int(published.sha256, 16)
     assert published.url == f"https://download.pytorch.org/models/{published.file}"
 
 
@@ -288,7 +289,7 @@ def cached(monkeypatch, tmp_path):
     def put(content: bytes) -> None:
         prefix = hashlib.sha256(content).hexdigest()[:8]
         url = f"https://unreachable.invalid/tiny-{prefix}.pth"
-        entry = Weights("tiny", url, prefix, 1.0, "this test", HEAD)
+        entry = Weights("tiny", url, prefix, 0.1, 1.0, "this test", HEAD)
         folder = tmp_path / "home" / "hub" / "checkpoints"
         folder.mkdir(parents=True)
         (folder / entry.file).write_bytes(content)

@@ -110,3 +110,25 @@ def test_images_inside_a_drawing_get_smaller_without_loss():
 def test_a_file_that_is_no_picture(data):
     with pytest.raises(ValueError, match="no PNG file that can be read"):
         raster.pixels(data)
+
+
+def test_the_colours_of_a_key_are_exact_beside_a_photograph():
+    """However few pixels they have beside hundreds of shades."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (200, 300, 3)).astype(np.uint8)
+    image[:, :150] = image[:, :150, :1]  # grey, as half a photograph
+    keys = [(204, 121, 167), (213, 94, 0), (0, 114, 178), (0, 118, 170)]
+    for number, colour in enumerate(keys):
+        image[170:192, 10 + 60 * number : 32 + 60 * number] = colour
+    found = raster.pixels(raster.compact(png(image)))
+    assert len(np.unique(found.reshape(-1, 3), axis=0)) <= 256
+    for number, colour in enumerate(keys):
+        assert (found[170:192, 10 + 60 * number : 32 + 60 * number] == colour).all()
+
+
+def test_a_drawing_of_photographs_leaves_no_vectors(publishing):
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3)).astype(np.uint8)
+    large = svg.document(300, 300, [svg.pixels(0, 0, 300, 300, noise)])
+    data, about = from_svg(large, "Noise")._repr_mimebundle_()
+    assert PNG in data and "file" not in about[PNG]
+    assert not list(publishing.iterdir())

@@ -167,8 +167,14 @@ def test_recipes_are_those_of_data_that_are_there():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "--data", "coco"], "data must be scenes, voc:DIR or cityscapes:DIR, got 'coco'"),
-        (["train", "--data", "voc"], "data must be scenes, voc:DIR or cityscapes:DIR, got 'voc'"),
+        (
+            ["train", "--data", "coco"],
+            "data must be scenes, photographs, voc:DIR or cityscapes:DIR, got 'coco'",
+        ),
+        (
+            ["train", "--data", "voc"],
+            "data must be scenes, photographs, voc:DIR or cityscapes:DIR, got 'voc'",
+        ),
         (["train", "--data", "voc:nowhere"], "nowhere"),
         (["train", "--model", "unet"], "no network is called 'unet'; there are fcn-{resnet18"),
         (["train", "--output-stride", "12"], "output_stride must be"),

@@ -12,7 +12,7 @@ NO_DOOR = {
     "dlseg.backbones": {
         NO_VALUE: "BACKBONES PUBLISHED VGG_STAGES",
         RECORD: "Backbone Features Weights",
-        FILES: "load_into load_published torchvision_file",
+        FILES: "fetch load_into load_published torchvision_file",
         PART: "BasicUnit Bottleneck InvertedResidual XceptionBlock conv_bn_relu6 stage LastMap",
         SHAPES: "make_backbone multi_grid_plans",
     },
@@ -25,12 +25,11 @@ NO_DOOR = {
     },
     "dlseg.data": {
         NO_VALUE: "CITYSCAPES_CLASSES CITYSCAPES_PALETTE CLASSES KINDS MEAN PALETTE STD VOC2012 "
-        "VOC_CLASSES VOC_COUNTS MAX_PIXELS",
+        "VOC_CLASSES VOC_COUNTS MAX_PIXELS MASKED PHOTOGRAPHS",
         RECORD: "Card Clip DataError Decoded Fault Scene",
-        FILES: "Cityscapes VOC check_folder extract obtain open_data read_image read_label "
-        "read_palette "
-        "write_image write_label data_names kind_and_folder read_floats read_pictures "
-        "frame_numbers write_bands",
+        FILES: "Cityscapes Photographs VOC check_folder extract obtain open_data read_image "
+        "read_label write_image write_label data_names kind_and_folder read_floats read_pictures "
+        "frame_numbers write_bands photograph traced read_palette",
         MACHINERY: "printable row_bands",
         SHAPES: "Scenes card cue_distance draw_scene found_by_radius letter_accuracy label_of "
         "to_ids to_train_ids",
@@ -51,7 +50,8 @@ NO_DOOR = {
     "dlseg.layers": {TWIN: "output_shape"},
     "dlseg.metrics": {},
     "dlseg.models": {
-        NO_VALUE: "ASPP_L ASPP_S FAMILIES LARGE_FOV NETWORKS VARIANTS",
+        NO_VALUE: "ASPP_L ASPP_S FAMILIES LARGE_FOV NETWORKS RELEASED VARIANTS",
+        FILES: "released_network",
         PART: "ASPP Decoder ImagePooling SumASPP auxiliary_head conv_bn_relu initialise_head "
         "tapped with_aux check_batch",
         TWIN: "DeepLabV1 DeepLabV2 DeepLabV3 DeepLabV3Cascade DeepLabV3Plus FCN "

@@ -68,7 +68,7 @@ def server(monkeypatch, tmp_path):
         host = f"http://127.0.0.1:{running.server_port}"
         for name in ("tiny", "damaged"):
             url = f"{host}/{name}_coco-{PREFIX}.pth"
-            row = Weights(name, url, PREFIX, 1.0, "this test", ("aux_classifier.",))
+            row = Weights(name, url, PREFIX, 0.1, 1.0, "this test", ("aux_classifier.",))
             monkeypatch.setitem(COCO_VOC, name, row)
         threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         yield running

@@ -1,0 +1,79 @@
+"""What Google's trained DeepLab says of photographs: python assets/experiments/photographs.py
+
+Needs the weights, `dlseg fetch deeplabv3-mobilenetv2-voc`, and takes some minutes. Writes to
+assets/results/photographs a map of labels for every photograph and setting, the scores before they
+are stretched, and figures.json: the IoU of the photograph's class, the accuracy within BAND pixels
+of its edge, the share of each class, and seconds on one thread.
+"""
+
+import io
+import platform
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "chapters"))  # for what chapters share
+
+import numpy as np
+import torch
+from storage import write_json
+from tqdm import tqdm
+
+from dlseg.aside import new_file
+from dlseg.book import find_root
+from dlseg.data import MASKED, PHOTOGRAPHS, VOC_CLASSES, traced, voc_palette, write_label
+from dlseg.metrics import band, boundary
+from support import trained
+
+BAND = 4  # pixels
+STRIDES = (32, 16)  # of the scores that are kept
+FOLDER = find_root(Path(__file__).parent) / trained.RESULTS
+
+
+def figures(name: str, labels: np.ndarray) -> dict:
+    """What can be said of a map of labels, against the traced mask where there is one."""
+    found = {VOC_CLASSES[value]: (labels == value).mean() for value in np.unique(labels)}
+    result = {"shares": {kind: round(float(share), 4) for kind, share in found.items()}}
+    if name in MASKED and (truth := traced(name)).max(initial=0, where=truth != 255):
+        value = truth[truth != 255].max()
+        counts, right = truth != 255, labels == value
+        both, either = right & (truth == value), (right | (truth == value)) & counts
+        near = band(boundary(traced(name, rim=0), source="labels"), BAND).numpy()
+        edge = (labels == traced(name, rim=0))[near].mean()
+        result |= {"iou": round(float(both.sum() / either.sum()), 4), "band": round(float(edge), 4)}
+    return result
+
+
+def write_scores() -> None:
+    """The coarse logits of every photograph, in half precision."""
+    with torch.inference_mode():
+        kept = {
+            f"{name}-{stride}": trained.network(stride).scores(trained.image(name)).half().numpy()
+            for name in PHOTOGRAPHS
+            for stride in STRIDES
+        }
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **kept)
+    with new_file(FOLDER / "scores.npz") as file:
+        file.write(buffer.getvalue())
+
+
+def main() -> None:
+    """Compute and write all; what is there is written anew."""
+    torch.set_num_threads(1)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    write_scores()
+    done = {}
+    for name in tqdm(PHOTOGRAPHS, disable=None):
+        for setting in trained.settings():
+            begin = time.perf_counter()
+            labels = trained.compute(name, setting)
+            seconds = round(time.perf_counter() - begin, 2)
+            write_label(trained.path(name, setting), labels, voc_palette())
+            done.setdefault(name, {})[setting] = figures(name, labels) | {"seconds": seconds}
+    machine = f"{platform.machine()}, one thread, torch {torch.__version__}"
+    write_json(FOLDER / "figures.json", {"network": trained.NAME, "machine": machine, "of": done})
+
+
+if __name__ == "__main__":
+    main()
