@@ -21,7 +21,7 @@ ALLOWED = {
     "aside": {"paths"},
     "schema": set(),
     "state": {"schema"},
-    "fetch": {"checks", "aside"},
+    "fetch": {"checks", "aside", "paths"},
     "arithmetic": {"checks"},
     "crf": SERVE,
     "inspect": {"arithmetic"} | SERVE,

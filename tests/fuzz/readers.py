@@ -16,11 +16,13 @@ from dlseg.checks import CommandError
 from dlseg.data import DataError
 from dlseg.fetch import Checksum, fetch_file
 from dlseg.models import build_model, describe
+from dlseg.models.lite import read_convolutions
 from dlseg.training import CheckpointError, Recipe, load_checkpoint, load_network
 from dlseg.training.checkpoint import VERSION
 from tests.fuzz.contents import archive, changed, damaged, mask, picture, text_of
 from tests.fuzz.generators import word
 from tests.fuzz.harness import Target
+from tests.models.tflite_files import CONV, DEPTHWISE, RELU, write
 
 ODD = (None, True, 0, -1, 10**30, 1.5, math.nan, math.inf, "", "x", "../x", "\0", b"x", [], {}, [1])
 ODD += ((), [None], {"x": 1}, {1: 2}, torch.zeros(()), torch.full((2, 2), math.nan))
@@ -179,8 +181,19 @@ def checkpoint(rng: Random) -> bytes:
     return saved(entries if rng.random() < 0.95 else rng.choice(ODD))
 
 
+def lite(rng: Random) -> bytes:
+    """A TFLite file of some convolutions, damaged."""
+    numbers, operators = np.random.default_rng(rng.randrange(1000)), []
+    for _ in range(rng.randint(0, 3)):
+        kind = rng.choice((np.uint8, np.int8, np.float32))
+        weight = numbers.integers(0, 100, (2, 1, rng.randint(1, 3), 3)).astype(kind)
+        operators.append((rng.choice((CONV, DEPTHWISE, RELU)), weight, np.zeros(2, np.int32)))
+    return damaged(rng, write(operators, 0.5, 3), (1, 1, 2, 4, 9))
+
+
 NETWORK_ERRORS = (CheckpointError, ValueError)
 CHECKPOINTS = [
+    reader("read_convolutions", lite, read_convolutions, ValueError, share=0.5),
     reader("load_checkpoint", checkpoint, load_checkpoint, CheckpointError, share=0.5),
     reader("load_network", checkpoint, load_network, *NETWORK_ERRORS, share=0.4, draws=True),
 ]

@@ -228,7 +228,7 @@ def test_resizing_rounds_and_never_loses_the_image():
         (lambda: on_meta(atrous_rates=(6, 0)), "rate of atrous_rates must be an integer >= 1"),
         (lambda: SumASPP(8, 2, (1,), 0), "hidden must be an integer >= 1, got 0"),
         (lambda: MultiScale(narrow(), (0.5, 0.75)), r"with 1 among them, .* got \(0.5, 0.75\)"),
-        (lambda: MultiScale(narrow(), (1, 0)), r"positive numbers, .* got \(1, 0\)"),
+        (lambda: MultiScale(narrow(), (1, 0)), r"positive numbers .* got \(1, 0\)"),
         (lambda: MultiScale(narrow(), ()), r"got \(\)"),
         (lambda: narrow()(torch.zeros(1, 1, 8, 8)), r"image \(B, 3, H, W\), got .*\(1, 1, 8, 8\)"),
         (
