@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -66,18 +65,19 @@ class Checksum:
 
 
 def fetch_file(url: str, target: Path, checksum: Checksum, what: str, hint: str = "") -> Path:
-    """The file `target`, downloaded from `url` if it is not there, its checksum verified.
+    """The file `target`, downloaded from `url` if it is not at hand, its checksum verified.
 
+    Returns: where it lies, `target` or in a folder that `DLSEG_SEED` names, see `at_hand`.
     what: the file's name in messages; hint: a last sentence for them, without its full stop.
     The file appears under its name only when it is whole and right, so a download that was broken
     off starts anew. Shows a progress bar on a terminal.
     Raises OSError, with what to do by hand, where the file cannot be had or is damaged.
     """
     try:
-        if target.exists():
-            checksum.verify(target, f"{target} is damaged; delete it and try again")
-        else:
-            _download(url, target, checksum)
+        if found := at_hand(target.name, target.parent):
+            checksum.verify(found, f"{found} is damaged; delete it and try again")
+            return found
+        _download(url, target, checksum)
     except (OSError, HTTPException) as error:
         if isinstance(error, HTTPError):
             error.close()  # it holds the connection
@@ -112,16 +112,10 @@ def at_hand(name: str, folder: str | Path | None = None) -> Path | None:
 
 def _download(url: str, target: Path, checksum: Checksum) -> None:
     """Put the file at `target` in one step, after it came whole and with the right sum."""
-    seed, verdict = at_hand(target.name, target.parent), f"what {url} sent is damaged; try again"
     with new_file(target) as file:
-        if seed is None:
-            _copy(url, file)
-        else:
-            verdict = f"{seed} is another file; take it away from {SEED}'s folders"
-            with seed.open("rb") as source:
-                shutil.copyfileobj(source, file)
+        _copy(url, file)
         file.flush()
-        checksum.verify(Path(file.name), verdict)
+        checksum.verify(Path(file.name), f"what {url} sent is damaged; try again")
 
 
 def _copy(url: str, file: BinaryIO) -> None:

@@ -1,7 +1,7 @@
 """`dlseg fetch`: trained weights and pictures of others, by name, whole and checked.
 
 Weights go where torchvision keeps them too, to hub/checkpoints below TORCH_HOME, pictures to data
-beside hub. A file that lies in a folder which DLSEG_SEED names is taken from there.
+beside hub. A file that lies in a folder which DLSEG_SEED names is used where it is.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from dlseg.aside import new_folder, remove
 from dlseg.backbones import PUBLISHED, Weights, fetch
 from dlseg.checks import CommandError
 from dlseg.commands.shared import one_line
-from dlseg.fetch import kept_at
+from dlseg.fetch import at_hand, kept_at
 from dlseg.models import RELEASED
 from dlseg.paths import path_argument
 
@@ -24,15 +24,15 @@ COMMIT = "bb68b64e72cb004b3ed927fee0f5624dd8097498"
 
 
 class Row(NamedTuple):
-    """What can be fetched: size in MB, licence, source; place: where it is kept, of the folder of
-    weights; get: puts it there.
+    """What can be fetched: size in MB, licence, source; of the folder where weights are kept, find:
+    where it lies on this machine, or None; get: where it lies, fetched if it must be.
     """
 
     megabytes: float
     licence: str
     source: str
-    place: Callable[[Path], Path]
-    get: Callable[[Path], object]
+    find: Callable[[Path], Path | None]
+    get: Callable[[Path], Path]
 
 
 def add(parser: argparse.ArgumentParser, _name: str) -> None:
@@ -57,8 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         row = known[name]
         print(f"{name}: {row.megabytes:g} MB, {row.licence}; {row.source}", flush=True)
         with one_line(OSError):
-            row.get(folder)
-        print(f"  {row.place(folder)}")
+            print(f"  {row.get(folder)}")
     return 0
 
 
@@ -67,7 +66,7 @@ def rows() -> dict[str, Row]:
     found = {name: _file(row.weights) for name, row in RELEASED.items()}
     found |= {f"imagenet-{name}": _file(weights) for name, weights in PUBLISHED.items()}
     source = f"street scenes with masks, {CAMVID}, commit {COMMIT[:7]}"
-    found["camvid"] = Row(187, "CC BY-NC 4.0", source, _camvid, fetch_camvid)
+    found["camvid"] = Row(187, "CC BY-NC 4.0", source, _found_camvid, fetch_camvid)
     return found
 
 
@@ -76,7 +75,7 @@ def _file(weights: Weights) -> Row:
         weights.megabytes,
         weights.licence,
         weights.source,
-        lambda folder: folder / weights.file,
+        partial(at_hand, weights.file),
         partial(fetch, weights),
     )
 
@@ -85,7 +84,7 @@ def table(known: dict[str, Row], folder: Path) -> str:
     """A line for each: whether it is here, its name, size in MB, licence and source."""
     width = max(map(len, known))
     lines = [
-        f"{'here' if row.place(folder).exists() else '':4}  {name:{width}}  "
+        f"{'here' if row.find(folder) else '':4}  {name:{width}}  "
         f"{row.megabytes:6.1f} MB  {row.licence:21}  {row.source}"
         for name, row in known.items()
     ]
@@ -96,15 +95,20 @@ def _camvid(folder: Path) -> Path:
     return folder.parents[1] / "data" / "camvid"
 
 
-def fetch_camvid(folder: Path, url: str = CAMVID) -> None:
+def _found_camvid(folder: Path) -> Path | None:
+    return _camvid(folder) if _camvid(folder).exists() else None
+
+
+def fetch_camvid(folder: Path, url: str = CAMVID) -> Path:
     """CamVid's pictures and masks as SegNet's authors arranged them, by git, at one commit.
 
     folder: of weights, see `kept_at`. Git checks all files by the hash of the commit.
+    Returns: the folder with train, trainannot, val and so on.
     Raises OSError, with what to do by hand, where it cannot be had.
     """
     target = _camvid(folder)
     if target.exists():
-        return
+        return target
     with new_folder(target) as part:
         clone = part / "clone"
         words = ["clone", "--quiet", "--filter=blob:none", "--no-checkout", url, str(clone)]
@@ -122,3 +126,4 @@ def fetch_camvid(folder: Path, url: str = CAMVID) -> None:
         for path in (clone / "CamVid").iterdir():
             path.rename(part / path.name)
         remove(clone)
+    return target

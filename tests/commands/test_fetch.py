@@ -40,9 +40,11 @@ def seed(tmp_path, monkeypatch):
     return path
 
 
-def test_the_list_says_what_is_here(seed, capsys):
+def test_the_list_says_what_is_here(seed, tmp_path, capsys):
+    hidden = seed.rename(tmp_path / seed.name)
     assert main(["fetch"]) == 0
     before = capsys.readouterr().out
+    hidden.rename(seed)
     assert main(["fetch", NAME]) == 0 and "46.8 MB" in capsys.readouterr().out
     assert main(["fetch", "--list"]) == 0
     after = capsys.readouterr().out
@@ -55,18 +57,22 @@ def test_the_list_says_what_is_here(seed, capsys):
 
 
 def test_a_file_at_hand_is_not_fetched(seed, tmp_path, capsys):
-    assert main(["fetch", NAME, "--cache", str(tmp_path / "other")]) == 0
+    """It is used where it lies: in the cache that is named, else among the seeds."""
     kept = tmp_path / "other/hub/checkpoints" / seed.name
-    assert kept.read_bytes() == b"weights" and not (tmp_path / "home").exists()
-    assert capsys.readouterr().out.splitlines()[-1] == f"  {kept}"
+    for path in (seed, kept):
+        assert main(["fetch", NAME, "--cache", str(tmp_path / "other")]) == 0
+        assert capsys.readouterr().out.splitlines()[-1] == f"  {path}"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(b"weights")
+    assert not (tmp_path / "home").exists()
 
 
 def test_another_file_of_that_name_is_refused(seed, tmp_path, capsys):
     seed.write_bytes(b"something else")
     assert main(["fetch", NAME]) == 2
     message = capsys.readouterr().err
-    assert f"{seed} is another file; take it away" in message and "To do it by hand" in message
-    assert not list((tmp_path / "home").rglob("*.pth"))
+    assert f"{seed} is damaged; delete it and try again (expected SHA-256" in message
+    assert "To do it by hand" in message and not list((tmp_path / "home").rglob("*.pth"))
 
 
 def test_an_unknown_name_is_answered_by_all(capsys):
