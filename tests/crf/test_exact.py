@@ -197,3 +197,9 @@ def test_clear_errors(change, message):
     arguments = {"unary": unary, "image": image, "kernels": [appearance()], **change}
     with pytest.raises(ValueError, match=message):
         mean_field_progress(**arguments)
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (1, 2, 3), (1, 2, 3, 3)])
+def test_what_is_no_matrix_is_not_normalised(shape):
+    with pytest.raises(ValueError, match=r"the matrix must be \(B, N, N\), got torch.float32"):
+        normalise(torch.ones(shape))
