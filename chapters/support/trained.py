@@ -18,15 +18,16 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from dlseg import inference
+from dlseg import inference, metrics
 from dlseg.book import find_root
 from dlseg.crf import PRESETS, DenseCRF
-from dlseg.data import MEAN, PHOTOGRAPHS, STD, VOC_CLASSES, normalise, photograph
+from dlseg.data import MEAN, PHOTOGRAPHS, STD, VOC_CLASSES, normalise, photograph, traced
 from dlseg.fetch import at_hand
 from dlseg.models import RELEASED, DeepLabV3, released_network
 
 NAME = "deeplabv3-mobilenetv2-voc"
 RESULTS = "assets/results/photographs"
+VOID, BAND = 255, 4  # a label; pixels on either side of an edge
 SAME = 0.998  # of the labels; another processor rounds otherwise where two scores are nearly equal
 SCALES = (0.25, 0.5, 0.75, 1.5, 2)
 
@@ -203,6 +204,20 @@ def labels(name: str, setting: str = "os16") -> np.ndarray:
             "assets/experiments/photographs.py"
         )
     return found
+
+
+def scores_of(labels: np.ndarray, name: str) -> tuple[float, float]:
+    """IoU of a photograph's class, and the share that is right within BAND pixels of its edge.
+
+    labels: uint8 (H, W), of the photograph `name`, which has a traced mask. Void counts in neither;
+    the band, which is where the mask has its rim of void, takes the mask without it.
+    """
+    truth, sharp = traced(name), traced(name, rim=0)
+    value, counts = truth[truth != VOID].max(), truth != VOID
+    right, true = labels == value, truth == value
+    iou = (right & true).sum() / ((right | true) & counts).sum()
+    near = metrics.band(metrics.boundary(sharp, source="labels"), BAND).numpy() & (sharp != VOID)
+    return iou, (labels == sharp)[near].mean()
 
 
 def figures(name: str, setting: str = "os16") -> dict:

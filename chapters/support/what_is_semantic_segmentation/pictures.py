@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from dlseg.book import INK, PAPER, Picture, from_svg, svg
 from support.maps import hexadecimal, key
@@ -87,3 +89,18 @@ def funnel(maps: Sequence[tuple[str, int, int]], alt: str) -> Picture:
 
 def _slanted(x: float, y: float, label: str) -> str:
     return f'<g transform="translate({x:g} {y:g}) rotate(-40)">{svg.text(0, 0, label)}</g>'
+
+
+def shares_written(labels: np.ndarray, stride: int) -> np.ndarray:
+    """A map of labels, uint8 (H, W), drawn again by the shares of its classes in squares.
+
+    Each square of stride x stride pixels gives a unit, and the largest of the stretched shares the
+    label. Void takes no part.
+    """
+    height, width = labels.shape
+    classes = np.setdiff1d(np.unique(labels), [255])
+    one_hot = torch.stack([torch.from_numpy(labels == c).float() for c in classes])[None]
+    size = -(-height // stride), -(-width // stride)
+    shares = F.interpolate(one_hot, size, mode="area")  # (1, C, H/stride, W/stride), rounded up
+    stretched = F.interpolate(shares, (height, width), mode="bilinear")
+    return classes[stretched.argmax(1)[0].numpy()].astype(np.uint8)
