@@ -22,10 +22,10 @@ from tqdm import tqdm
 from dlseg.aside import new_file
 from dlseg.book import find_root
 from dlseg.data import MASKED, PHOTOGRAPHS, VOC_CLASSES, traced, voc_palette, write_label
-from support import trained
+from support import released
 
 STRIDES = (32, 16)  # of the scores that are kept
-FOLDER = find_root(Path(__file__).parent) / trained.RESULTS
+FOLDER = find_root(Path(__file__).parent) / released.RESULTS
 
 
 def figures(name: str, labels: np.ndarray) -> dict:
@@ -33,7 +33,7 @@ def figures(name: str, labels: np.ndarray) -> dict:
     found = {VOC_CLASSES[value]: (labels == value).mean() for value in np.unique(labels)}
     result = {"shares": {kind: round(float(share), 4) for kind, share in found.items()}}
     if name in MASKED and traced(name).any():
-        iou, near = trained.scores_of(labels, name)
+        iou, near = released.scores_of(labels, name)
         result |= {"iou": round(float(iou), 4), "band": round(float(near), 4)}
     return result
 
@@ -42,7 +42,7 @@ def write_scores() -> None:
     """The coarse logits of every photograph, in half precision."""
     with torch.inference_mode():
         kept = {
-            f"{name}-{stride}": trained.network(stride).scores(trained.image(name)).half().numpy()
+            f"{name}-{stride}": released.network(stride).scores(released.image(name)).half().numpy()
             for name in PHOTOGRAPHS
             for stride in STRIDES
         }
@@ -59,14 +59,14 @@ def main() -> None:
     write_scores()
     done = {}
     for name in tqdm(PHOTOGRAPHS, disable=None):
-        for setting in trained.settings():
+        for setting in released.settings():
             begin = time.perf_counter()
-            labels = trained.compute(name, setting)
+            labels = released.compute(name, setting)
             seconds = round(time.perf_counter() - begin, 2)
-            write_label(trained.path(name, setting), labels, voc_palette())
+            write_label(released.path(name, setting), labels, voc_palette())
             done.setdefault(name, {})[setting] = figures(name, labels) | {"seconds": seconds}
     machine = f"{platform.machine()}, one thread, torch {torch.__version__}"
-    write_json(FOLDER / "figures.json", {"network": trained.NAME, "machine": machine, "of": done})
+    write_json(FOLDER / "figures.json", {"network": released.NAME, "machine": machine, "of": done})
 
 
 if __name__ == "__main__":

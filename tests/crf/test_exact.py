@@ -201,7 +201,5 @@ def test_clear_errors(change, message):
 
 @pytest.mark.parametrize("shape", [(3, 3), (1, 2, 3), (1, 2, 3, 3)])
 def test_what_is_no_matrix_is_not_normalised(shape):
-    with pytest.raises(
-        ValueError, match=r"the matrix must be floats \(B, N, N\), got torch.float32"
-    ):
+    with pytest.raises(ValueError, match=r"must be floats \(B, N, N\), got torch.float32"):
         normalise(torch.ones(shape))
