@@ -40,15 +40,20 @@ def figures(name: str, labels: np.ndarray) -> dict:
 
 def write_scores() -> None:
     """The coarse logits of every photograph, in half precision."""
-    with torch.inference_mode():
+    with torch.no_grad():
         kept = {
             f"{name}-{stride}": released.network(stride).scores(released.image(name)).half().numpy()
             for name in PHOTOGRAPHS
             for stride in STRIDES
         }
+    write_arrays("scores.npz", kept)
+
+
+def write_arrays(name: str, arrays: dict[str, np.ndarray]) -> None:
+    """A file of arrays, whole or not at all."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **kept)
-    with new_file(FOLDER / "scores.npz") as file:
+    np.savez_compressed(buffer, **arrays)
+    with new_file(FOLDER / name) as file:
         file.write(buffer.getvalue())
 
 
@@ -65,6 +70,15 @@ def main() -> None:
             seconds = round(time.perf_counter() - begin, 2)
             write_label(released.path(name, setting), labels, voc_palette())
             done.setdefault(name, {})[setting] = figures(name, labels) | {"seconds": seconds}
+    for how, labels in released.mosaic_labels().items():
+        write_label(released.path("mosaic", how), labels, voc_palette())
+    fields = {
+        f"{name}-{what}": np.sqrt(field / field.max()).astype(np.float16)[::2, ::2]
+        for name in released.LOOKING
+        for what in ("unit", "score")
+        for field in (released.looks(name, what),)
+    }
+    write_arrays("fields.npz", fields)
     machine = f"{platform.machine()}, one thread, torch {torch.__version__}"
     write_json(FOLDER / "figures.json", {"network": released.NAME, "machine": machine, "of": done})
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from dlseg import inference, metrics
@@ -25,7 +25,15 @@ from dlseg.data import MEAN, PHOTOGRAPHS, STD, VOC_CLASSES, normalise, photograp
 from dlseg.fetch import at_hand
 from dlseg.models import RELEASED, DeepLabV3, released_network
 
-NAME = "deeplabv3-mobilenetv2-voc"
+NAME, HALF = "deeplabv3-mobilenetv2-voc", "deeplabv3-mobilenetv2-half-voc"
+MOSAIC = ("camera", "cat", "astronaut", "hopper")  # from the upper left to the lower right
+TILE, OVERLAP = 512, 128
+# Units whose gradient is kept: photograph, place in it (down, across, of 1) and class of the score.
+LOOKING = {
+    "horse": (0.45, 0.45, "horse"),
+    "cat": (0.5, 0.4, "cat"),
+    "camera": (0.35, 0.3, "person"),
+}
 RESULTS = "assets/results/photographs"
 VOID, BAND = 255, 4  # a label; pixels on either side of an edge
 SAME = 0.998  # of the labels; another processor rounds otherwise where two scores are nearly equal
@@ -51,6 +59,50 @@ def network(output_stride: int = 16) -> DeepLabV3:
             layer.dilation = layer.padding = tuple(2 * rate for rate in layer.dilation)
     model.output_stride = 4
     return model
+
+
+@cache
+def half_network() -> DeepLabV3:
+    """The one with half as many channels in its backbone, at output stride 16."""
+    return released_network(HALF)
+
+
+def mosaic() -> np.ndarray:
+    """Four photographs as one, uint8 (1025, 1025, 3), each cut to a square of 513 pixels."""
+    whole = np.zeros((1025, 1025, 3), np.uint8)
+    for place, name in enumerate(MOSAIC):
+        square = ImageOps.fit(Image.fromarray(photograph(name)), (513, 513))
+        top, left = (512 * index for index in divmod(place, 2))
+        whole[top : top + 513, left : left + 513] = square
+    return whole
+
+
+def mosaic_labels() -> dict[str, np.ndarray]:
+    """Labels of the mosaic, uint8 (1025, 1025), taken "whole" and in "tiles" of TILE pixels."""
+    x = normalise(mosaic())[None]
+    with torch.no_grad():
+        found = {
+            "whole": network()(x),
+            "tiles": inference.tiled_probabilities(network(), x, TILE, OVERLAP),
+        }
+    return {how: y.argmax(1)[0].numpy().astype(np.uint8) for how, y in found.items()}
+
+
+def looks(name: str, what: str) -> np.ndarray:
+    """How much each pixel of a photograph moves one number: the gradient's size, float (H, W).
+
+    what: "unit", the sum of a unit's channels in the backbone's last map, or "score", that of a
+    class at the same place; see LOOKING.
+    """
+    down, across, kind = LOOKING[name]
+    x = image(name).requires_grad_()
+    y = network().backbone(x).last if what == "unit" else network().scores(x)
+    row, column = (
+        round(part * (side - 1)) for part, side in zip((down, across), y.shape[2:], strict=True)
+    )
+    channels = slice(None) if what == "unit" else VOC_CLASSES.index(kind)
+    y[0, channels, row, column].sum().backward()
+    return x.grad[0].abs().sum(0).numpy()
 
 
 # What can be done with an image (1, 3, H, W), as networks take it: logits (1, 21, H, W).
@@ -141,6 +193,12 @@ def misread(change: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     return run
 
 
+def normalised(v: Tensor) -> Tensor:
+    """ImageNet's normalisation of colours (1, 3, H, W), 0 to 255."""
+    mean, std = (torch.tensor(value)[:, None, None] for value in (MEAN, STD))
+    return (v / 255 - mean) / std
+
+
 SETTINGS: dict[str, Callable[[Tensor], Tensor]] = {
     **{f"os{stride}": at(stride) for stride in (32, 16, 8, 4)},
     **{f"crf{stride}": refined(stride) for stride in (32, 16, 8)},
@@ -149,17 +207,12 @@ SETTINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "max": largest,
     "smaller": smaller,
     "unaligned": unaligned,
-    "bgr": lambda x: misread(lambda v: v.flip(1) / 128 - 1)(x),
+    "bgr": misread(lambda v: v.flip(1) / 128 - 1),
     "zero-to-one": misread(lambda v: v / 255),
-    "imagenet": lambda x: misread(lambda v: normalised(v))(x),
+    "imagenet": misread(normalised),
     "raw": misread(lambda v: v),
+    "half": lambda x: half_network()(x),
 }
-
-
-def normalised(v: Tensor) -> Tensor:
-    """ImageNet's normalisation of colours (1, 3, H, W), 0 to 255."""
-    mean, std = (torch.tensor(value)[:, None, None] for value in (MEAN, STD))
-    return (v / 255 - mean) / std
 
 
 def compute(name: str, setting: str) -> np.ndarray:
@@ -168,7 +221,7 @@ def compute(name: str, setting: str) -> np.ndarray:
     setting: a key of SETTINGS, or "pool-NAME" with the pooled vector of another photograph.
     """
     x = image(name)
-    with torch.inference_mode():
+    with torch.no_grad():
         if setting.startswith("pool-"):
             logits = with_pool(x, pool_of(image(setting.removeprefix("pool-"))))
         else:
