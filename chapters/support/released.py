@@ -26,6 +26,7 @@ from dlseg.fetch import at_hand
 from dlseg.models import RELEASED, DeepLabV3, released_network
 
 NAME, HALF = "deeplabv3-mobilenetv2-voc", "deeplabv3-mobilenetv2-half-voc"
+CLASSED = ("horse", "camera", "astronaut", "cat", "hopper")  # their masks have a class
 MOSAIC = ("camera", "cat", "astronaut", "hopper")  # from the upper left to the lower right
 TILE, OVERLAP = 512, 128
 # Units whose gradient is kept: photograph, place in it (down, across, of 1) and class of the score.
@@ -291,6 +292,12 @@ def scores(name: str, output_stride: int = 16) -> Tensor:
     """The logits before they are stretched, (1, 21, H/os, W/os), as they are kept."""
     with np.load(find_root() / RESULTS / "scores.npz") as file:
         return torch.from_numpy(file[f"{name}-{output_stride}"].astype(np.float32))
+
+
+def kept_looks(name: str, what: str) -> np.ndarray:
+    """The square root of `looks`, 1 at the most, at every second pixel, as it is kept."""
+    with np.load(find_root() / RESULTS / "fields.npz") as file:
+        return file[f"{name}-{what}"].astype(float)
 
 
 def path(name: str, setting: str) -> Path:
