@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
+from PIL import Image
 
+from dlseg import data
 from dlseg.arithmetic import (
     Field,
     Layer,
@@ -15,8 +17,10 @@ from dlseg.arithmetic import (
     valid_tap_fractions,
 )
 from dlseg.book import BLUE, FAINT, INK, ORANGE, PAPER, RED, SKY, Picture, from_svg, svg
+from support import released
 from support.maps import coloured, grey, hexadecimal, panel
 from support.photographs import photograph
+from support.shown import Shown, side_by_side
 from support.taps import cone
 
 SIDE = 258  # of a square picture, in pixels of the drawing
@@ -228,3 +232,34 @@ def _profile(x: float, y: float, share: np.ndarray, width: float, core: int) -> 
         svg.text(x, line + 42, f"standard deviation {width:.2f} pixels", size=12),
     ]
     return "".join(parts)
+
+
+def looks_picture(name: str, what: str) -> Picture:
+    """A photograph, and it again, lit up where it moves a number of the trained network.
+
+    what: "unit" or "score", see `released.looks`. The brightness is the root of the gradient's size.
+    """
+    image, root = data.photograph(name), released.kept_looks(name, what)
+    light = Image.fromarray(np.uint8(255 * np.clip(2 * root, 0, 1)))
+    light = np.asarray(light.resize(image.shape[1::-1], Image.Resampling.BILINEAR)) / 255
+    lit = np.uint8(image * (0.15 + 0.85 * light[..., None]))
+    kind = released.LOOKING[name][2]
+    title = {"unit": "what moves a unit", "score": f"what moves the score of {kind}"}[what]
+    near = half_within(name, what)
+    alt = (
+        f"The photograph {name}, and {title}: bright around the unit and along edges; half of the "
+    )
+    items = [Shown(name, image), Shown(title, lit)]
+    return side_by_side(items, f"{alt}gradient lies within {near:.0f} pixels.", light=True)
+
+
+def half_within(name: str, what: str) -> float:
+    """The distance from the unit, in pixels, within which half of the gradient lies."""
+    weight = released.kept_looks(name, what) ** 2
+    down, across, _ = released.LOOKING[name]
+    rows, columns = np.indices(weight.shape)
+    height, width = weight.shape
+    far = 2 * np.hypot(rows - down * (height - 1), columns - across * (width - 1))
+    order = np.argsort(far, axis=None)
+    share = np.cumsum(weight.ravel()[order]) / weight.sum()
+    return float(far.ravel()[order][np.searchsorted(share, 0.5)])
