@@ -77,16 +77,12 @@ def _stoppable(signals: list[int]) -> Iterator[None]:
     """
     owner, before, hook = os.getpid(), {}, sys.unraisablehook
 
-    def again(seconds: float) -> None:
-        if "SIGALRM" in dir(signal):
-            signal.setitimer(signal.ITIMER_REAL, seconds)
-
     def stop(number: int, _frame) -> None:
         if os.getpid() != owner:  # a worker process, which has nothing to tidy up
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         signals.append(number)
-        again(TIDYING)  # a worker that was killed may have held a lock that we now wait for
+        _again(TIDYING)  # a worker that was killed may have held a lock that we now wait for
         raise KeyboardInterrupt
 
     def lost(found) -> None:
@@ -94,7 +90,7 @@ def _stoppable(signals: list[int]) -> Iterator[None]:
         if not signals:
             hook(found)
         elif issubclass(found.exc_type, KeyboardInterrupt):
-            again(0.05)
+            _again(0.05)
 
     if threading.current_thread() is threading.main_thread():  # Python allows it there alone
         numbers = [getattr(signal, name, None) for name in SIGNALS]
@@ -108,9 +104,15 @@ def _stoppable(signals: list[int]) -> Iterator[None]:
     finally:
         sys.unraisablehook = hook
         if signals:
-            again(0)
+            _again(0)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _again(seconds: float) -> None:
+    """Send this process SIGALRM so late, where there is such; 0: no more."""
+    if "SIGALRM" in dir(signal):
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 @contextmanager

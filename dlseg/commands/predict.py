@@ -110,7 +110,7 @@ def load(path: Path, output_stride: int | None) -> Network:
     """The trained network of the checkpoint `path`. CommandError for what is none."""
     try:
         model, entries = load_network(path, output_stride)
-    except (CheckpointError, ValueError) as error:
+    except (CheckpointError, ValueError, OSError, ModuleNotFoundError) as error:
         reason = " ".join(str(error).split())
         raise CommandError(reason if str(path) in reason else f"{path}: {reason}") from error
     numbered = tuple(f"class {index}" for index in range(model.num_classes))

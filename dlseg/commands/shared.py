@@ -86,6 +86,12 @@ def computing(arguments: argparse.Namespace) -> Iterator[torch.device]:
         raise CommandError(
             "not enough memory: try a smaller --batch-size, or to train with --accumulate 2"
         ) from error
-    except (ValueError, OSError, CheckpointError, FloatingPointError) as error:
+    except (
+        ValueError,
+        OSError,
+        ModuleNotFoundError,
+        CheckpointError,
+        FloatingPointError,
+    ) as error:
         # Of an error in a worker process the last line is the message.
         raise CommandError(str(error).strip().splitlines()[-1]) from error

@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 from dlseg.backbones import PUBLISHED
 from dlseg.commands import fetch
@@ -116,3 +117,19 @@ def test_camvid_that_cannot_be_had_leaves_nothing(repository, tmp_path, monkeypa
     ):
         fetch.fetch_camvid(tmp_path / "home/hub/checkpoints", repository)
     assert not list((tmp_path / "home/data").iterdir())
+
+
+@pytest.mark.parametrize("command", [["predict", "a.png", "--checkpoint"], ["evaluate"]])
+def test_a_network_that_cannot_be_fetched_is_one_line(command, tmp_path, monkeypatch, capsys):
+    """With what to save by hand, and where."""
+
+    def refuse(*_arguments, **_options):
+        raise OSError("no network here")
+
+    monkeypatch.setattr("dlseg.fetch.urlopen", refuse)
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (8, 8)).save("a.png")
+    more = ["--data", "photographs"] if command == ["evaluate"] else []
+    assert main([*command, "deeplabv3-mobilenetv2-voc", *more]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and "no network here. To do it by hand, save http" in message
