@@ -62,13 +62,12 @@ def check_integer(name: str, value: int, least: int | None = None, most: int | N
     Integers of NumPy, which overflow, become Python's, which do not; True is no integer.
     Raises ValueError where `value` is no integer, below `least` or above `most`.
     """
+    kind = str(getattr(value, "dtype", type(value).__name__))
     try:
-        number = index(value)
+        number = None if kind.endswith("bool") else index(value)
     except TypeError:
         number = None
-    kind = str(getattr(value, "dtype", type(value).__name__))
-    wrong = number is None or kind.endswith("bool")
-    if wrong or (least is not None and number < least):
+    if number is None or (least is not None and number < least):
         bound = "" if least is None else f" >= {least}"
         raise ValueError(f"{name} must be an integer{bound}, got {value!r}")
     if most is not None and number > most:

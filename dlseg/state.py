@@ -1,6 +1,7 @@
 """Tensors from files: read without running code of them, checked, given to a network whole."""
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +26,9 @@ def read_saved(path: Path, zipped: bool = True) -> object:
     if zipped:
         _check_zip(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # about sparse tensors, which are refused later
+            warnings.simplefilter("ignore", UserWarning)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:  # its own message advises to run the code
         raise Unfit("it holds more than tensors, numbers and texts, or is damaged") from error
     except Exception as error:  # damaged bytes can raise anything, an OSError too

@@ -79,7 +79,7 @@ def _of_torch(torch) -> dict:
         "torch's threads": (torch.get_num_threads, torch.set_num_threads),
         "torch's default dtype": (torch.get_default_dtype, torch.set_default_dtype),
         "torch's default device": (
-            lambda: str(torch.get_default_device()),
+            lambda: str(torch.empty(0).device),
             lambda _before: torch.set_default_device(None),
         ),
         "torch's gradients": (torch.is_grad_enabled, torch.set_grad_enabled),

@@ -35,7 +35,7 @@ class Decoded:
         ends = [
             part.indices(side)[:2] for part, side in zip((rows, columns), self.shape, strict=False)
         ]
-        part = self.image.crop(_box(self.image.size, self.orientation, *ends))
+        part = _cut(self.image, _box(self.image.size, self.orientation, *ends))
         return upright(np.asarray(_rgb(part)), self.orientation)
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
@@ -97,7 +97,7 @@ def whole_array(raw: Raw) -> np.ndarray:
     """All values of a picture in its own mode, upright; read in bands, since Pillow would copy."""
     width, height = raw.image.size
     bands = row_bands(height, width)
-    parts = (np.asarray(raw.image.crop((0, b.start, width, b.stop))) for b in bands)
+    parts = (np.asarray(_cut(raw.image, (0, b.start, width, b.stop))) for b in bands)
     first = next(parts)
     whole = np.empty((height, *first.shape[1:]), first.dtype)
     for rows, part in zip(row_bands(height, width), (first, *parts), strict=True):
@@ -131,6 +131,11 @@ def _box(size: tuple[int, int], orientation: int, rows, columns) -> tuple[int, i
     if mirrored:
         left, right = width - right, width - left
     return left, top, right, bottom
+
+
+def _cut(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    """A part of a picture, of any size: Pillow's own `crop` holds to its limit of pixels."""
+    return image._new(image.im.crop(box))
 
 
 def _rgb(image: Image.Image) -> Image.Image:

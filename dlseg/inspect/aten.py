@@ -108,7 +108,7 @@ def _index(tracer, call: Call) -> Layout:
 # Operators by their names without the underscore of the in-place form. Whatever PyTorch itself tags
 # as pointwise needs no mention.
 OPERATORS = {
-    rules.pointwise: "alias clone contiguous copy detach dropout expand glu hardswish "
+    rules.pointwise: "alias clone contiguous copy detach dropout expand glu hardswish hardtanh "
     "lift_fresh log_sigmoid_forward masked_fill native_dropout prelu rrelu_with_noise "
     "_prelu_kernel _to_copy channel_shuffle repeat",
     _along_axis: "cumsum cumprod flip sort topk",

@@ -5,6 +5,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import PIL
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -296,10 +297,13 @@ def test_the_limit_is_our_own(tmp_path, monkeypatch, suffix):
     weight = 3 if suffix == "webp" else 1
     if suffix != "webp":  # of which Pillow's decoder refuses by itself; see the next test
         assert read_image(path, max_pixels=54 * weight).shape == (6, 9, 3)
+        for picture in read_pictures(path, max_pixels=54 * weight):
+            assert picture[1:6].shape == (5, 9, 3)  # 45 pixels
     message = refusal(lambda: read_image(path, max_pixels=54 * weight - 1), path)
     assert "has 1 megapixels, the limit is" in message and "damaged" not in message
 
 
+@pytest.mark.skipif(PIL.__version__ < "13", reason="Pillow 13 is the first to have this limit")
 def test_pillows_limit_of_webp_is_named(tmp_path, monkeypatch):
     path = save(tmp_path / "a.webp", Image.fromarray(random_image(0)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
