@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from operator import index
 
 import torch
 from torch import Tensor, nn
@@ -36,10 +35,9 @@ def input_shape(model: nn.Module, input_size) -> tuple[int, int, int]:
     given are those of the model's first convolution in definition order, 3 where it has none.
     Raises ValueError where input_size is none of these.
     """
-    try:
-        index(input_size)
+    if isinstance(input_size, int) or getattr(input_size, "ndim", None) == 0:
         sizes = (input_size,) * 2
-    except TypeError:
+    else:
         sizes = tuple(input_size) if isinstance(input_size, Sequence | torch.Tensor) else ()
     if len(sizes) == 2:
         sizes = (_first_channels(model), *sizes)

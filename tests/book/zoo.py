@@ -261,7 +261,7 @@ def _lists(array: np.ndarray) -> dict[str, Any]:
         "list": array.tolist(),
         "tuple": _tuples(array.tolist()),
         "list of arrays": list(array),
-        "tuple of tensors": tuple(torch.tensor(part) for part in array),
+        "tuple of tensors": tuple(torch.tensor(array)),
         "list of floats": array.astype(float).tolist(),
     }
     if array.ndim == 1:

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import warnings
 import zipfile
 from random import Random
 
@@ -28,7 +29,8 @@ def picture(rng: Random) -> bytes:
         options |= {"save_all": True, "append_images": [image, image.rotate(90)]}
     file = io.BytesIO()
     try:
-        image.save(file, format=kind, **options)
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            image.save(file, format=kind, **options)
     except (OSError, ValueError):  # a mode that this format does not have
         file = io.BytesIO()
         image.convert("RGB").save(file, format="PNG")

@@ -247,6 +247,7 @@ def test_reduce_adds_the_counts_of_two_processes(tmp_path):
         subprocess.Popen([*command, str(rank), str(tmp_path / "store")], stdout=subprocess.PIPE)
         for rank in range(2)
     ]
-    said = [process.communicate(timeout=PATIENCE)[0].decode().strip() for process in running]
+    said = [process.communicate(timeout=PATIENCE)[0].decode().splitlines() for process in running]
     # Each has a pixel of class 1 that is right, and one of its own class that is called 0.
-    assert said == ["[[1, 0], [1, 2]] [[[1, 0], [1, 0]], [[0, 0], [0, 2]]]"] * 2
+    counts = "[[1, 0], [1, 2]] [[[1, 0], [1, 0]], [[0, 0], [0, 2]]]"
+    assert [lines[-1] for lines in said] == [counts] * 2  # PyTorch 2.8 says more before
