@@ -48,6 +48,37 @@ def new_file(path: str | Path) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
+def grown_file(path: str | Path) -> Iterator[BinaryIO]:
+    """As `new_file`, for what is long in coming: what was written stays for the next writer.
+
+    It lies beside `path`, with `.begun` behind its name, when an error or a death ends the block;
+    the file given then stands at its end. Where another process writes it, this is `new_file`.
+    Raises OSError where it cannot be written.
+    """
+    path = _named(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    begun = path.with_name(f"{path.name}.begun")
+    try:
+        file = _begun(begun)
+    except OSError:
+        with new_file(path) as file:
+            yield file
+        return
+    with file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            if fcntl is None:
+                file.close()
+            begun.replace(path)
+            _sync(path.parent)
+        finally:
+            if not file.closed and not os.fstat(file.fileno()).st_size:
+                begun.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
 def new_folder(path: str | Path, replace: bool = False) -> Iterator[Path]:
     """An empty folder to fill; it takes the name `path` when the block ends without an error.
 
@@ -123,6 +154,25 @@ def _part(path: Path, folder: bool = False) -> Iterator[Path]:
             remove(part)
         if lock is not None:
             os.close(lock)
+
+
+def _begun(path: Path) -> BinaryIO:
+    """The file at its end, made if it must be, and locked; OSError where another process has it."""
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+    file = open(path, "r+b", opener=opener)  # noqa: SIM115, it goes to the caller
+    try:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+            raise FileNotFoundError(path)  # its writer renamed it before it was locked
+        file.seek(0, os.SEEK_END)
+    except OSError:
+        file.close()
+        raise
+    return file
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import BinaryIO
 from urllib.error import HTTPError
@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from dlseg.aside import new_file
+from dlseg.aside import grown_file
 from dlseg.paths import expanded
 
 TIMEOUT = 30  # seconds without a single byte, not for the whole file
@@ -69,8 +69,8 @@ def fetch_file(url: str, target: Path, checksum: Checksum, what: str, hint: str 
 
     Returns: where it lies, `target` or in a folder that `DLSEG_SEED` names, see `at_hand`.
     what: the file's name in messages; hint: a last sentence for them, without its full stop.
-    The file appears under its name only when it is whole and right, so a download that was broken
-    off starts anew. Shows a progress bar on a terminal.
+    The file appears under its name only when it is whole and right. A download that was broken off
+    goes on where it was, if the server can do so. Shows a progress bar on a terminal.
     Raises OSError, with what to do by hand, where the file cannot be had or is damaged.
     """
     try:
@@ -112,19 +112,47 @@ def at_hand(name: str, folder: str | Path | None = None) -> Path | None:
 
 def _download(url: str, target: Path, checksum: Checksum) -> None:
     """Put the file at `target` in one step, after it came whole and with the right sum."""
-    with new_file(target) as file:
+    with grown_file(target) as file:
         _copy(url, file)
         file.flush()
-        checksum.verify(Path(file.name), f"what {url} sent is damaged; try again")
+        try:
+            checksum.verify(Path(file.name), f"what {url} sent is damaged; try again")
+        except OSError:
+            file.truncate(0)  # nothing to go on from
+            raise
 
 
 def _copy(url: str, file: BinaryIO) -> None:
-    request = Request(url, headers={"User-Agent": "dlseg"})  # some hosts turn Python's own away
-    with urlopen(request, timeout=TIMEOUT) as reply:
+    """Write what the file lacks, or all where the server sends all."""
+    have = file.tell()
+    with _reply(url, have) as reply:
+        if have and reply.status != 206:  # the code of an answer that is a part
+            have = _emptied(file)
+        whole = None if reply.length is None else have + reply.length  # as the server announces
         # disable=None: no bar unless standard error is a terminal
-        bar = tqdm(total=reply.length, desc=url, unit="B", unit_scale=True, disable=None)
-        with bar:
-            while chunk := reply.read(CHUNK):
-                bar.update(file.write(chunk))
-        if reply.length:  # bytes announced and not sent; None where the server announced nothing
-            raise OSError(f"the connection closed {reply.length} bytes before the end; try again")
+        with tqdm(
+            total=whole, initial=have, desc=url, unit="B", unit_scale=True, disable=None
+        ) as bar:
+            while chunk := reply.read1(CHUNK):
+                have += file.write(chunk)
+                bar.update(len(chunk))
+    if whole is not None and have < whole:
+        raise OSError(f"the connection closed {whole - have} bytes before the end; try again")
+
+
+def _reply(url: str, have: int) -> HTTPResponse:
+    headers = {"User-Agent": "dlseg"}  # some hosts turn Python's own away
+    if have:
+        try:
+            part = Request(url, headers=headers | {"Range": f"bytes={have}-"})
+            return urlopen(part, timeout=TIMEOUT)
+        except HTTPError as error:
+            if error.code != 416:  # nothing behind these bytes
+                raise
+            error.close()
+    return urlopen(Request(url, headers=headers), timeout=TIMEOUT)
+
+
+def _emptied(file: BinaryIO) -> int:
+    file.seek(0)
+    return file.truncate()
