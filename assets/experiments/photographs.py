@@ -3,7 +3,8 @@
 Needs the weights, `dlseg fetch deeplabv3-mobilenetv2-voc`, and takes some minutes. Writes to
 assets/results/photographs a map of labels for every photograph and setting, the scores before they
 are stretched, and figures.json: the IoU of the photograph's class, the accuracy within 4 pixels
-of its edge, the share of each class, and seconds on one thread.
+of its edge, the share of each class, and seconds on one thread. The README's picture is made of
+them, assets/photographs.png.
 """
 
 import io
@@ -21,8 +22,17 @@ from tqdm import tqdm
 
 from dlseg.aside import new_file
 from dlseg.book import find_root
-from dlseg.data import MASKED, PHOTOGRAPHS, VOC_CLASSES, traced, voc_palette, write_label
+from dlseg.data import (
+    MASKED,
+    PHOTOGRAPHS,
+    VOC_CLASSES,
+    photograph,
+    traced,
+    voc_palette,
+    write_label,
+)
 from support import released
+from support.shown import Shown, side_by_side
 
 STRIDES = (32, 16)  # of the scores that are kept
 FOLDER = find_root(Path(__file__).parent) / released.RESULTS
@@ -79,6 +89,9 @@ def main() -> None:
         for field in (released.looks(name, what),)
     }
     write_arrays("fields.npz", fields)
+    front = [Shown(n, photograph(n), released.committed(n)) for n in released.FRONT]
+    with new_file(FOLDER.parents[1] / "photographs.png") as file:
+        file.write(side_by_side(front, "three photographs").png())
     machine = f"{platform.machine()}, one thread, torch {torch.__version__}"
     write_json(FOLDER / "figures.json", {"network": released.NAME, "machine": machine, "of": done})
 

@@ -27,6 +27,7 @@ from dlseg.models import RELEASED, DeepLabV3, released_network
 
 NAME, HALF = "deeplabv3-mobilenetv2-voc", "deeplabv3-mobilenetv2-half-voc"
 CLASSED = ("horse", "camera", "astronaut", "cat", "hopper")  # their masks have a class
+FRONT = ("camera", "cat", "astronaut")  # what the book opens with
 MOSAIC = ("camera", "cat", "astronaut", "hopper")  # from the upper left to the lower right
 TILE, OVERLAP = 512, 128
 # Units whose gradient is kept: photograph, place in it (down, across, of 1) and class of the score.
@@ -76,6 +77,11 @@ def mosaic() -> np.ndarray:
         top, left = (512 * index for index in divmod(place, 2))
         whole[top : top + 513, left : left + 513] = square
     return whole
+
+
+def square(name: str) -> np.ndarray:
+    """A photograph squeezed to a square, uint8 (513, 513, 3), as Google's own runtime takes it."""
+    return np.array(Image.fromarray(photograph(name, None)).resize((513, 513), Image.BILINEAR))
 
 
 def mosaic_labels() -> dict[str, np.ndarray]:
@@ -280,6 +286,14 @@ def figures(name: str, setting: str = "os16") -> dict:
     """
     text = (find_root() / RESULTS / "figures.json").read_text(encoding="utf-8")
     return json.loads(text)["of"][name][setting]
+
+
+def runtime(name: str) -> dict:
+    """What Google's own runtime says of a photograph, beside our network: see
+    assets/experiments/runtime.py, which has measured it.
+    """
+    text = (find_root() / RESULTS / "runtime.json").read_text(encoding="utf-8")
+    return json.loads(text)["of"][name]
 
 
 def shares(labels: np.ndarray) -> list[tuple[str, float]]:

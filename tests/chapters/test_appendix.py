@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from dlseg.data import PHOTOGRAPHS
 from tests.chapters.tools import BOOK, NAMES, ROOT, notebook, prose
 
 PAGES = [chapter.path for chapter in BOOK.chapters if chapter.path and not chapter.is_notebook]
@@ -46,6 +47,12 @@ def test_every_row_of_the_appendix_names_its_section():
     for row in listed:
         assert LINK.fullmatch(row[-1][row[-1].index("]") :]), row
         assert all(row), row
+
+
+def test_every_photograph_has_its_makers_name():
+    text = (ROOT / "chapters/A-appendix.md").read_text(encoding="utf-8")
+    for name, row in PHOTOGRAPHS.items():
+        assert re.search(rf"^\| {name}: .*`{row.file}` \| {re.escape(row.credit)} \|", text, re.M)
 
 
 def test_every_term_has_a_chinese_word_and_none_comes_twice():

@@ -19,6 +19,7 @@ from dlseg.book import (
     new_figure,
     svg,
 )
+from support import released
 from support.maps import coloured, panels
 from support.results import Results
 
@@ -176,6 +177,26 @@ def seams(difference: np.ndarray, title: str) -> Picture:
     label = f"{title}: {largest}"
     alt = f"The difference between tiles and whole picture, {label}."
     return panels([coloured(steps, 0, 1)], [label], alt)
+
+
+def rounding(photos: Sequence[str]) -> Picture:
+    """How far the maps of Google's runtime are from ours, convolution by convolution."""
+    figure, axes = new_figure(height=3.2)
+    for photo, look in zip(photos, ("-", "--", ":"), strict=True):
+        apart = [100 * value for value in released.runtime(photo)["layers"]]
+        axes.plot(range(1, len(apart) + 1), apart, look, linewidth=1.2, marker="", label=photo)
+    middle = np.median([released.runtime(photo)["layers"] for photo in photos], axis=0) * 100
+    linear = np.arange(2, 51, 3)  # the last convolution of each block
+    axes.plot(linear + 1, middle[linear], "o", label="linear bottlenecks, median")
+    axes.set(xlabel="convolution", ylabel="apart, % of the map", ylim=(0, None))
+    axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.2))
+    alt = (
+        f"How far the maps of Google's runtime are from ours: {middle[0]:.1f}% behind the first "
+        f"convolution, {middle[linear].mean():.1f}% on average at the {len(linear)} linear "
+        f"bottlenecks, {np.delete(middle, linear)[1:].mean():.1f}% elsewhere, "
+        f"{middle[-1]:.1f}% at the scores."
+    )
+    return from_figure(figure, alt)
 
 
 def _ages(done: list[Work], interval: int) -> str:

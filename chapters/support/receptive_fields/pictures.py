@@ -237,7 +237,7 @@ def _profile(x: float, y: float, share: np.ndarray, width: float, core: int) -> 
 def looks_picture(name: str, what: str) -> Picture:
     """A photograph, and it again, lit up where it moves a number of the trained network.
 
-    what: "unit" or "score", see `released.looks`. The brightness is the root of the gradient's size.
+    what: "unit" or "score", see `released.looks`. Brightness is the root of the gradient's size.
     """
     image, root = data.photograph(name), released.kept_looks(name, what)
     light = Image.fromarray(np.uint8(255 * np.clip(2 * root, 0, 1)))

@@ -1,0 +1,235 @@
+"""What chapters show of a trained network on photographs: kept maps, figures of them, the network.
+
+What needs the trained weights is skipped where they are not at hand.
+"""
+
+import ast
+import socket
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dlseg.data import MASKED, PHOTOGRAPHS, VOC_CLASSES, normalise, photograph, traced
+from dlseg.models import RELEASED, DeepLabV3
+from dlseg.models.released import AuthorsMobileNetV2
+from support import released
+from tests.chapters.tools import NAMES, cells, namespace
+from tests.peers import distance
+
+NEEDED = f"{RELEASED[released.NAME].weights.file} is not at hand: dlseg fetch {released.NAME}"
+weights = pytest.mark.skipif(not released.here(), reason=NEEDED)
+# What may be printed or drawn: it is read from assets/results, with the weights and without.
+KEPT = set(
+    [
+        "CLASSED",
+        "FRONT",
+        "LOOKING",
+        "committed",
+        "figures",
+        "kept_looks",
+        "labels",
+        "mosaic",
+        "runtime",
+    ]
+)
+KEPT |= set(["scores", "scores_of", "shares", "square"])
+TALKING = [name for name in NAMES if any("released." in c.source for c in cells(name, "code"))]
+
+
+@pytest.fixture(scope="module")
+def small() -> DeepLabV3:
+    """A network of the released one's kind, with drawn weights."""
+    torch.manual_seed(0)
+    backbone = AuthorsMobileNetV2(16, width=0.25)
+    return DeepLabV3(backbone, atrous_rates=(), channels=8, align_corners=True).eval()
+
+
+# What is kept
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_every_setting_has_a_map_and_figures_that_fit(name):
+    for setting in released.settings():
+        found, said = released.committed(name, setting), released.figures(name, setting)
+        assert found.shape == photograph(name).shape[:2] and found.max() < len(VOC_CLASSES)
+        counted = {VOC_CLASSES[k]: (found == k).mean() for k in np.unique(found)}
+        assert said["shares"] == pytest.approx(counted, abs=6e-5)
+        assert dict(released.shares(found)) == pytest.approx(counted)
+        if name in MASKED and traced(name).any():
+            iou, near = released.scores_of(found, name)
+            assert (said["iou"], said["band"]) == pytest.approx((iou, near), abs=6e-5)
+
+
+@pytest.mark.parametrize("name", released.CLASSED)
+def test_scores_by_plain_counting(name):
+    """IoU pixel by pixel, and the band by the distance to each pixel of the edge."""
+    found, truth, sharp = released.committed(name), traced(name), traced(name, rim=0)
+    label = int(truth[truth != 255].max())
+    both = either = 0
+    for row, wanted in zip(found.tolist(), truth.tolist(), strict=True):
+        for x, y in zip(row, wanted, strict=True):
+            if y != 255:
+                both += x == label == y
+                either += label in (x, y)
+    iou, near = released.scores_of(found, name)
+    assert iou == pytest.approx(both / either)
+    beside = [moved(sharp, *step) for step in ((0, 1), (1, 0), (0, -1), (-1, 0))]
+    edge = np.any([(b != sharp) & (b != 255) & (sharp != 255) for b in beside], axis=0)
+    close = np.zeros_like(edge)
+    for down in range(-4, 5):
+        for across in range(-4, 5):
+            if down**2 + across**2 <= 16:
+                close |= moved(edge, down, across)
+    close &= sharp != 255
+    assert near == pytest.approx((found == sharp)[close].mean())
+
+
+def moved(mask: np.ndarray, down: int, across: int) -> np.ndarray:
+    wide = np.pad(mask, 4, mode="edge" if mask.dtype != bool else "constant")
+    height, width = mask.shape
+    return wide[4 + down : 4 + down + height, 4 + across : 4 + across + width]
+
+
+def test_the_mosaic_holds_four_photographs():
+    whole = released.mosaic()
+    assert whole.shape == (1025, 1025, 3) == (*released.committed("mosaic", "whole").shape, 3)
+    assert released.committed("mosaic", "tiles").shape == whole.shape[:2]
+    for place, name in enumerate(released.MOSAIC):
+        top, left = (512 * index for index in divmod(place, 2))
+        part = whole[top : top + 513, left : left + 513].astype(float)
+        side = min(photograph(name).shape[:2])
+        high, wide = ((n - side) // 2 for n in photograph(name).shape[:2])
+        square = Image.fromarray(photograph(name)[high : high + side, wide : wide + side])
+        wanted = np.array(square.resize((513, 513)), float)
+        assert np.abs(part - wanted)[9:-9, 9:-9].mean() < 6, name
+
+
+@pytest.mark.parametrize("name", released.LOOKING)
+def test_a_unit_looks_around_itself(name):
+    down, across, _ = released.LOOKING[name]
+    for what in ("unit", "score"):
+        kept = released.kept_looks(name, what)
+        assert kept.min() >= 0 and 0.85 < kept.max() <= 1
+        rows, columns = np.indices(kept.shape)
+        place = down * (kept.shape[0] - 1), across * (kept.shape[1] - 1)
+        far = np.hypot(rows - place[0], columns - place[1])
+        assert (kept[far < 30] ** 2).mean() > 2 * (kept[far > 100] ** 2).mean()
+
+
+def test_kept_scores_say_what_the_kept_maps_say():
+    """The coarse scores, stretched as the authors do, up to the rounding to half precision."""
+    for name in PHOTOGRAPHS:
+        for stride in (32, 16):
+            x = torch.zeros(1, 3, *photograph(name).shape[:2])
+            found = released.stretched(released.scores(name, stride), x).argmax(1)[0].numpy()
+            assert (found == released.committed(name, f"os{stride}")).mean() > 0.995
+
+
+def test_the_runtime_was_compared_on_all():
+    for name in PHOTOGRAPHS:
+        found = released.runtime(name)
+        assert found["sure and same"] and len(found["layers"]) == len(found["steps"]) == 55
+        assert found["largest margin of another label"] < 1
+        if name != "coffee":
+            assert found["same"] > 0.99
+    ours, theirs = (released.committed("coffee", how) for how in ("square", "runtime"))
+    assert round((ours == theirs).mean(), 4) == released.runtime("coffee")["same"]
+
+
+# The same with the weights and without
+
+
+def test_without_weights_nothing_is_computed(monkeypatch):
+    monkeypatch.setattr(released, "here", lambda: False)
+    monkeypatch.setattr(released, "compute", None)
+    assert np.array_equal(released.labels("cat"), released.committed("cat"))
+
+
+def test_a_spoilt_map_is_noticed_where_the_weights_are(monkeypatch):
+    kept = released.committed("cat")
+    monkeypatch.setattr(released, "here", lambda: True)
+    for wrong, noticed in ((0.001, False), (0.003, True)):
+        spoilt = kept.ravel().copy()
+        spoilt[: round(wrong * spoilt.size)] += 1
+        monkeypatch.setattr(released, "compute", lambda *_, y=spoilt: y.reshape(kept.shape))
+        if noticed:
+            with pytest.raises(RuntimeError, match=r"cat, os16: 0\.9970.*experiments/photographs"):
+                released.labels("cat")
+        else:
+            assert np.array_equal(released.labels("cat"), kept)
+
+
+@weights
+@pytest.mark.parametrize("setting", ["os32", "pool-cat", "pool0", "scale0.5", "bgr", "raw"])
+def test_the_network_says_what_is_kept(setting):
+    assert np.array_equal(released.labels("horse", setting), released.committed("horse", setting))
+
+
+@pytest.mark.parametrize("name", TALKING)
+def test_chapters_say_what_is_kept_alone(name):
+    """So the printed text is the same where the weights are and where they are not."""
+    used = set()
+    for node in (n for cell in cells(name, "code") for n in ast.walk(ast.parse(cell.source))):
+        if isinstance(node, ast.ImportFrom) and node.module == "support.released":
+            used |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "released":
+            used.add(node.attr)
+    assert used and used <= KEPT
+
+
+def test_chapters_draw_photographs_without_a_network(monkeypatch):
+    """Their explorers, one step each, where nothing may be reached and no weights are."""
+
+    def refuse(*_arguments, **_options):
+        raise AssertionError("a chapter reached out")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(released, "here", lambda: False)
+    monkeypatch.setattr(released, "compute", refuse)
+    drawn = 0
+    for name in TALKING:
+        for cell in cells(name, "code"):
+            for node in ast.parse(cell.source).body:
+                if isinstance(node, ast.FunctionDef) and "released." in ast.unparse(node):
+                    variables = namespace(name, node.name)
+                    if node.args.defaults:  # of an explorer
+                        assert len(variables[node.name]().png()) > 10_000
+                        drawn += 1
+    assert drawn >= 5
+
+
+# What can be done with an image
+
+
+def test_colours_are_what_was_normalised():
+    given = photograph("cat")
+    found = released.colours(normalise(given)[None])[0].permute(1, 2, 0)
+    assert np.array_equal(found.numpy(), given)
+
+
+def test_settings_change_what_they_say(small, monkeypatch):
+    """Own pool, right numbers and the whole size give the network's own answer."""
+    monkeypatch.setattr(released, "network", lambda output_stride=16: small)
+    x = normalise(photograph("cat", 129))[None]
+    with torch.no_grad():
+        logits = small(x)
+        right = released.misread(lambda v: v / 128 - 1)(x)
+        assert distance(right, logits) < 1e-5
+        assert distance(released.with_pool(x, released.pool_of(x)), logits) < 1e-5
+        assert distance(released.with_pool(x), logits) > 1e-3
+        assert distance(released.scaled(1)(x), logits.softmax(1)) < 1e-5
+        for setting in ("smaller", "unaligned", "max", "scale0.5", "raw", "bgr", "imagenet"):
+            found = released.SETTINGS[setting](x)
+            assert found.shape == logits.shape and distance(found, logits) > 1e-3
+
+
+@weights
+def test_at_stride_4_every_second_unit_is_that_of_8():
+    x = normalise(photograph("camera", 129))[None]
+    with torch.no_grad():
+        coarse, fine = (released.network(stride).backbone(x).last for stride in (8, 4))
+    assert fine.shape[2:] == (33, 33)
+    assert distance(fine[:, :, ::2, ::2], coarse) < 1e-5
