@@ -10,6 +10,7 @@ the other; what is shown is the same either way.
 import json
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +44,8 @@ SCALES = (0.25, 0.5, 0.75, 1.5, 2)
 
 
 def here() -> bool:
-    """Whether the weights are on this machine, so that nothing would be fetched."""
-    return at_hand(RELEASED[NAME].weights.file) is not None
+    """Whether the weights are on this machine and can be read, so that nothing is fetched."""
+    return at_hand(RELEASED[NAME].weights.file) is not None and find_spec("tflite") is not None
 
 
 @cache

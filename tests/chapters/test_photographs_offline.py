@@ -131,6 +131,7 @@ def test_without_weights_chapters_say_what_is_committed(tmp_path):
     assert len(CHAPTERS) >= 5 and found["said"] == committed()
 
 
+@pytest.mark.nightly
 def test_with_weights_chapters_say_the_same(tmp_path):
     pytest.importorskip("tflite", reason="tflite is not installed: pip install -e '.[read]'")
     files = [RELEASED[name].weights.file for name in (released.NAME, released.HALF)]

@@ -1,10 +1,4 @@
-"""What chapters show of a trained network on photographs: kept maps, figures of them, the network.
-
-What needs the trained weights is skipped where they are not at hand.
-"""
-
-import ast
-import socket
+"""What chapters show of a trained network on photographs: kept maps, figures, settings."""
 
 import numpy as np
 import pytest
@@ -12,30 +6,10 @@ import torch
 from PIL import Image
 
 from dlseg.data import MASKED, PHOTOGRAPHS, VOC_CLASSES, normalise, photograph, traced
-from dlseg.models import RELEASED, DeepLabV3
+from dlseg.models import DeepLabV3
 from dlseg.models.released import AuthorsMobileNetV2
 from support import released
-from tests.chapters.tools import NAMES, cells, namespace
 from tests.peers import distance
-
-NEEDED = f"{RELEASED[released.NAME].weights.file} is not at hand: dlseg fetch {released.NAME}"
-weights = pytest.mark.skipif(not released.here(), reason=NEEDED)
-# What may be printed or drawn: it is read from assets/results, with the weights and without.
-KEPT = set(
-    [
-        "CLASSED",
-        "FRONT",
-        "LOOKING",
-        "committed",
-        "figures",
-        "kept_looks",
-        "labels",
-        "mosaic",
-        "runtime",
-    ]
-)
-KEPT |= set(["scores", "scores_of", "shares", "square"])
-TALKING = [name for name in NAMES if any("released." in c.source for c in cells(name, "code"))]
 
 
 @pytest.fixture(scope="module")
@@ -161,53 +135,7 @@ def test_a_spoilt_map_is_noticed_where_the_weights_are(monkeypatch):
             assert np.array_equal(released.labels("cat"), kept)
 
 
-@weights
-@pytest.mark.parametrize("setting", ["os32", "pool-cat", "pool0", "scale0.5", "bgr", "raw"])
-def test_the_network_says_what_is_kept(setting):
-    assert np.array_equal(released.labels("horse", setting), released.committed("horse", setting))
-
-
-@pytest.mark.parametrize("name", TALKING)
-def test_chapters_say_what_is_kept_alone(name):
-    """So the printed text is the same where the weights are and where they are not."""
-    used = set()
-    for node in (n for cell in cells(name, "code") for n in ast.walk(ast.parse(cell.source))):
-        if isinstance(node, ast.ImportFrom) and node.module == "support.released":
-            used |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "released":
-            used.add(node.attr)
-    assert used and used <= KEPT
-
-
-def test_chapters_draw_photographs_without_a_network(monkeypatch):
-    """Their explorers, one step each, where nothing may be reached and no weights are."""
-
-    def refuse(*_arguments, **_options):
-        raise AssertionError("a chapter reached out")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    monkeypatch.setattr(released, "here", lambda: False)
-    monkeypatch.setattr(released, "compute", refuse)
-    drawn = 0
-    for name in TALKING:
-        for cell in cells(name, "code"):
-            for node in ast.parse(cell.source).body:
-                if isinstance(node, ast.FunctionDef) and "released." in ast.unparse(node):
-                    variables = namespace(name, node.name)
-                    if node.args.defaults:  # of an explorer
-                        assert len(variables[node.name]().png()) > 10_000
-                        drawn += 1
-    assert drawn >= 5
-
-
 # What can be done with an image
-
-
-def test_colours_are_what_was_normalised():
-    given = photograph("cat")
-    found = released.colours(normalise(given)[None])[0].permute(1, 2, 0)
-    assert np.array_equal(found.numpy(), given)
 
 
 def test_settings_change_what_they_say(small, monkeypatch):
@@ -224,12 +152,3 @@ def test_settings_change_what_they_say(small, monkeypatch):
         for setting in ("smaller", "unaligned", "max", "scale0.5", "raw", "bgr", "imagenet"):
             found = released.SETTINGS[setting](x)
             assert found.shape == logits.shape and distance(found, logits) > 1e-3
-
-
-@weights
-def test_at_stride_4_every_second_unit_is_that_of_8():
-    x = normalise(photograph("camera", 129))[None]
-    with torch.no_grad():
-        coarse, fine = (released.network(stride).backbone(x).last for stride in (8, 4))
-    assert fine.shape[2:] == (33, 33)
-    assert distance(fine[:, :, ::2, ::2], coarse) < 1e-5

@@ -287,6 +287,7 @@ def test_it_gives_the_kept_scores_and_fields(weights):
         assert np.abs(root - released.kept_looks("cat", what)).mean() < 1e-3
 
 
+@pytest.mark.nightly
 def test_it_labels_the_mosaic_as_is_kept(weights):
     for how, found in released.mosaic_labels().items():
         assert (found == released.committed("mosaic", how)).mean() > released.SAME

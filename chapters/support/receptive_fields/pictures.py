@@ -254,12 +254,16 @@ def looks_picture(name: str, what: str) -> Picture:
 
 
 def half_within(name: str, what: str) -> float:
-    """The distance from the unit, in pixels, within which half of the gradient lies."""
+    """The distance from the unit, in pixels, within which half of the gradient lies.
+
+    Units stand 16 pixels apart, 8 of those that are kept.
+    """
     weight = released.kept_looks(name, what) ** 2
     down, across, _ = released.LOOKING[name]
     rows, columns = np.indices(weight.shape)
     height, width = weight.shape
-    far = 2 * np.hypot(rows - down * (height - 1), columns - across * (width - 1))
+    row, column = 8 * round(down * (height - 1) / 8), 8 * round(across * (width - 1) / 8)
+    far = 2 * np.hypot(rows - row, columns - column)
     order = np.argsort(far, axis=None)
     share = np.cumsum(weight.ravel()[order]) / weight.sum()
     return float(far.ravel()[order][np.searchsorted(share, 0.5)])

@@ -9,7 +9,7 @@ from dlseg.data import photograph
 from support import released
 from support.receptive_fields.pictures import half_within, looks_picture
 
-PLACE = (0.5, 0.25)  # of the unit in a made field, down and across
+PLACE = (0.5, 0.25)  # in a made field, down and across; a unit stands there
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def radius(root: np.ndarray) -> float:
     raise AssertionError("no circle has half of it")
 
 
-@pytest.mark.parametrize("shape", [(9, 9), (9, 13), (17, 5)])
+@pytest.mark.parametrize("shape", [(17, 33), (33, 33), (17, 65)])
 def test_half_of_the_gradient_by_trying_circles(field, shape):
     for seed in range(5):
         root = np.random.default_rng(seed).integers(0, 9, shape).astype(float)
@@ -48,10 +48,22 @@ def test_half_of_the_gradient_by_trying_circles(field, shape):
 
 
 def test_all_in_one_pixel_is_as_far_as_that_pixel(field):
-    root = np.zeros((9, 13))
-    root[4, 9] = 1
+    root = np.zeros((17, 33))
+    root[8, 20] = 1
     field(root)
-    assert half_within("cat", "score") == 2 * (9 - 3)
+    assert half_within("cat", "score") == 2 * (20 - 8)
+
+
+@pytest.mark.parametrize("name", released.LOOKING)
+def test_distances_of_kept_fields_are_those_from_the_unit(name):
+    """Which `released.looks` took: the nearest to its place, of those 16 pixels apart."""
+    place, sides = released.LOOKING[name][:2], photograph(name).shape[:2]
+    units = [round(p * (n - 1) / 16) for p, n in zip(place, sides, strict=True)]
+    rows, columns = (np.arange(0, n, 2) - 16 * u for n, u in zip(sides, units, strict=True))
+    far = np.hypot(rows[:, None], columns)
+    for what in ("unit", "score"):
+        weight, near = released.kept_looks(name, what) ** 2, half_within(name, what)
+        assert weight[far < near].sum() <= weight.sum() / 2 <= weight[far <= near].sum()
 
 
 @pytest.mark.parametrize("what", ["unit", "score"])
