@@ -36,36 +36,6 @@ def test_every_setting_has_a_map_and_figures_that_fit(name):
             assert (said["iou"], said["band"]) == pytest.approx((iou, near), abs=6e-5)
 
 
-@pytest.mark.parametrize("name", released.CLASSED)
-def test_scores_by_plain_counting(name):
-    """IoU pixel by pixel, and the band by the distance to each pixel of the edge."""
-    found, truth, sharp = released.committed(name), traced(name), traced(name, rim=0)
-    label = int(truth[truth != 255].max())
-    both = either = 0
-    for row, wanted in zip(found.tolist(), truth.tolist(), strict=True):
-        for x, y in zip(row, wanted, strict=True):
-            if y != 255:
-                both += x == label == y
-                either += label in (x, y)
-    iou, near = released.scores_of(found, name)
-    assert iou == pytest.approx(both / either)
-    beside = [moved(sharp, *step) for step in ((0, 1), (1, 0), (0, -1), (-1, 0))]
-    edge = np.any([(b != sharp) & (b != 255) & (sharp != 255) for b in beside], axis=0)
-    close = np.zeros_like(edge)
-    for down in range(-4, 5):
-        for across in range(-4, 5):
-            if down**2 + across**2 <= 16:
-                close |= moved(edge, down, across)
-    close &= sharp != 255
-    assert near == pytest.approx((found == sharp)[close].mean())
-
-
-def moved(mask: np.ndarray, down: int, across: int) -> np.ndarray:
-    wide = np.pad(mask, 4, mode="edge" if mask.dtype != bool else "constant")
-    height, width = mask.shape
-    return wide[4 + down : 4 + down + height, 4 + across : 4 + across + width]
-
-
 def test_the_mosaic_holds_four_photographs():
     whole = released.mosaic()
     assert whole.shape == (1025, 1025, 3) == (*released.committed("mosaic", "whole").shape, 3)
