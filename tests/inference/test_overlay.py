@@ -1,10 +1,23 @@
 """Labels as pictures: laid over the image, and the list of their colours."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from dlseg.data.scenes import PALETTE
 from dlseg.inference import legend, overlay, shares
+
+
+@pytest.mark.parametrize("count", [shares, lambda labels: legend(labels, ["a"] * 9, PALETTE)])
+def test_counting_takes_less_than_the_labels_do(count):
+    labels = np.full((2000, 2000), 3, np.uint8)
+    count(labels[:9])  # what is loaded once
+    tracemalloc.start()
+    count(labels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < labels.nbytes
 
 
 def test_shares_and_legend():
