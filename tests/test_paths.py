@@ -19,6 +19,7 @@ from dlseg.aside import new_file, new_folder, only_one
 from dlseg.data import DataError
 from dlseg.paths import check_path, path_argument, printable
 from dlseg.training import CheckpointError
+from tests.data.folders import write_own
 from tests.doors.exceptions import FACES
 from tests.fuzz.harness import judge
 from tests.fuzz.readers import good_checkpoint, good_entries
@@ -60,6 +61,9 @@ READ = {
     "data.VOC's list": (lambda path: data.VOC("voc", path), DataError),
     "data.Cityscapes": (data.Cityscapes, DataError),
     "data.check_folder": (data.check_folder, DataError),
+    "data.survey": (data.survey, DataError),
+    "data.Folder": (data.Folder, DataError),
+    "data.mend": (lambda path: data.mend(data.survey("own"), path), DataError),
     "data.open_data": (lambda path: data.open_data(f"voc:{path}", "train"), ValueError),
     "data.read_image": (data.read_image, DataError),
     "data.read_label": (lambda path: data.read_label(path, 3), DataError),
@@ -109,7 +113,8 @@ WRITTEN = {
     "aside.only_one": (lambda path: only_one(path or "file", "testing").__enter__(), OSError),
 }
 PARTS = ("data.VOC's list", "data.open_data", "training.train")  # of which a path is made
-PURE = {"data.Fault", "data.label_of", "data.printable"}  # look for nothing
+# These look for nothing.
+PURE = {"data.Fault", "data.label_of", "data.printable", "data.Mended", "data.Survey"}
 PATH = object()  # of an argument list
 
 
@@ -119,6 +124,7 @@ def folder(tmp_path, monkeypatch):
     os.symlink("circle", "circle")
     Path("file").write_bytes(b"x")
     Path("voc/JPEGImages").mkdir(parents=True)
+    write_own(Path("own"))
     return tmp_path
 
 
@@ -184,6 +190,7 @@ COMMANDS = {
     "crf LABELS_OR_PROBS": ["crf", "file", PATH, "--out", "new"],
     "crf --out": ["crf", "file", "file", "--out", PATH],
     "doctor --data": ["doctor", "--data", PATH],
+    "doctor --fix": ["doctor", "--data", "voc", "--fix", PATH],
     "fetch --cache": ["fetch", "--cache", PATH],
     "train --out": ["train", "--out", PATH],
     "site --out": ["site", "--out", PATH],

@@ -122,39 +122,63 @@ def examine() -> list[Finding]:
     return [Finding(True, python), *packages, check_device(), *tools, chromium]
 
 
-def examine_data(folder: str | Path) -> tuple[str, bool]:
-    """What is wrong with the data sets in `folder`, and whether anything is.
+def examine_data(data: str | Path, out: Path | None = None) -> tuple[str, bool]:
+    """What is wrong with the data sets in a folder, and whether anything is.
 
-    Returns: (report, good); remarks alone are good. Raises DataError where no data set is there.
+    data: the folder, or a name such as "folder:DIR" (see `dlseg.data.registry`). out: a folder to
+    write mended masks to, of a folder of pictures and masks.
+    Returns: (report, good); remarks alone are good, and faults of which all is written mended.
+    Raises DataError where no data set is there; ValueError for a name that is none.
     """
-    from dlseg.data import check_folder, printable
+    from dlseg.commands.survey import mended_report, report
+    from dlseg.data import mend, survey
 
-    faults = check_folder(folder)
-    lines = [
-        f"{'FAULT  ' if fault.serious else '-      '} {printable(fault.path)}: {fault.problem}\n"
-        f"        fix: {fault.remedy}"
-        for fault in faults
-    ]
-    count = sum(fault.serious for fault in faults)
-    verdict = f"FAULTS  {count}" if count else "ok      no fault"
-    return "\n".join([*lines, f"{verdict} in {printable(folder)}"]), not count
+    kind, folder = _kind_and_folder(data)
+    if out is None:
+        found = survey(folder, kind)
+        return report(found), not any(fault.serious for fault in found.faults)
+    if kind not in (None, "folder"):
+        raise ValueError(f"--fix mends a folder of pictures and masks: name it folder:{folder}")
+    found = survey(folder, "folder")
+    text = report(found)
+    try:
+        mended = mend(found, out)
+    except ValueError as error:
+        return f"{text}\nFAULT   nothing was written: {error}", False
+    return f"{text}\n{mended_report(mended)}", not any(one.serious for one in mended.left)
+
+
+def _kind_and_folder(data: str | Path) -> tuple[str | None, str | Path]:
+    """A kind of files and its folder; of a folder alone no kind."""
+    from dlseg.data import KINDS, kind_and_folder
+
+    kind, colon, _ = str(data).partition(":")
+    if not colon or kind not in KINDS or Path(data).exists():
+        return None, data
+    if KINDS[kind].files is None:
+        raise ValueError(f"{kind} has no files to look at; give a folder")
+    return kind_and_folder(str(data))
 
 
 def add(parser: argparse.ArgumentParser, _name: str) -> None:
     """Give the parser the arguments of `dlseg doctor`."""
     parser.set_defaults(function=doctor)
-    purpose = "check the data set in DIR instead, such as Pascal VOC or Cityscapes"
+    purpose = "check the data set in DIR instead, Pascal VOC, Cityscapes or your own; or folder:DIR"
     parser.add_argument("--data", metavar="DIR", type=path_argument, help=purpose)
+    purpose = "write pictures and mended masks to OUT, which must not be there, for training on it"
+    parser.add_argument("--fix", metavar="OUT", type=path_argument, help=purpose)
 
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Print the report; returns 1 if anything is missing or wrong."""
     if arguments.data is None:
+        if arguments.fix is not None:
+            raise CommandError("--fix mends data: name them by --data")
         findings = examine()
         print(*findings, sep="\n")
         return int(any(finding.good is False for finding in findings))
     try:
-        report, good = examine_data(arguments.data)
+        report, good = examine_data(arguments.data, arguments.fix)
     except ValueError as error:
         raise CommandError(str(error)) from error
     print(report)

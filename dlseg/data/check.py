@@ -1,39 +1,83 @@
 """Look at a whole folder of data before a night of training trips over one file of it."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
+from dlseg.data.across import Seen, Survey, across
 from dlseg.data.faults import DataError, Fault, place_of
 from dlseg.data.files import Pair
+from dlseg.data.own.classes import find_classes
 from dlseg.data.registry import KINDS
+from dlseg.data.voc import find_voc
+
+LISTS = ("train", "val", "trainval")
 
 
 def check_folder(root: str | Path) -> list[Fault]:
     """All that is wrong with the data sets of files in a folder, such as Pascal VOC; reads all.
 
     Lists that are missing, empty or overlap with val; images and masks that are missing, damaged,
-    of two sizes, in colours, or hold a label out of range. A number of images other than published
-    is a remark, a fault that is not serious. Shows a progress bar on a terminal.
+    of two sizes, in colours, or hold a label out of range; pictures that are in two splits; masks
+    of one class. A number of images other than published, and a class that no mask has, are
+    remarks, faults that are not serious. Shows a progress bar on a terminal.
     root: as for the data set, see `dlseg.data.registry`. Raises DataError where none is there.
     """
+    return survey(root).faults
+
+
+def survey(root: str | Path, kind: str | None = None) -> Survey:
+    """`check_folder` with all that it learnt. kind: of the data; None: what the folder has.
+
+    Pascal VOC and Cityscapes are known by their folders; what is neither, or has the folders of VOC
+    without its lists and with a list of classes, is taken as folder of pictures and masks.
+    """
     root = place_of(root)
-    kinds = [kind.files for kind in KINDS.values() if kind.files is not None]
-    faults, pairs = [], {}  # a dict keeps the order, and each pair once
-    for kind in kinds:
-        more, datasets = kind.look(root)
+    kinds = _kinds(root) if kind is None else [kind]
+    faults, datasets = [], []
+    for name in kinds:
+        more, found = KINDS[name].files.look(root)
         faults += more
-        for dataset in datasets:
-            pairs.update(dict.fromkeys(dataset.pairs))
+        datasets += found
+    pairs = dict.fromkeys(pair for dataset in datasets for pair in dataset.pairs)
     if not faults and not pairs:
-        problem = f"there is neither {' nor '.join(kind.title for kind in kinds)} here"
-        remedy = f"give a folder that has {', or '.join(kind.layout for kind in kinds)}"
+        rows = [KINDS[name].files for name in kinds]
+        problem = f"there is {_neither([row.title for row in rows])} here"
+        remedy = f"give a folder that has {', or '.join(row.layout for row in rows)}"
         raise DataError(Fault(root, problem, remedy))
-    faults += _check_folders(pairs) + _check_files(pairs)
-    return list(dict.fromkeys(faults))  # an image may have two masks, and its fault comes twice
+    faults += _check_folders(pairs)
+    seen = _see_all(pairs)
+    faults += [fault for one in seen.values() for fault in one.faults]
+    result = Survey(root, datasets, faults, seen)
+    faults += across(result)
+    result.faults = list(
+        dict.fromkeys(faults)
+    )  # an image may have two masks: its fault comes twice
+    return result
+
+
+def _kinds(root: Path) -> list[str]:
+    """The kinds to look for: `folder` where no other kind is, or only the folders of VOC."""
+    others = [name for name, row in KINDS.items() if row.files and row.files.look is not _OWN]
+    home = find_voc(root)
+    lists = [home / "ImageSets" / "Segmentation" / f"{name}.txt" for name in LISTS] if home else []
+    bare = home is not None and not any(path.is_file() for path in lists)
+    if bare and ((home / "SegmentationClassPNG").is_dir() or find_classes([home])):
+        return ["folder"]
+    found = [name for name in others if KINDS[name].files.look(root) != ([], [])]
+    return found or [*others, "folder"]
+
+
+_OWN = KINDS["folder"].files.look
+
+
+def _neither(titles: Sequence[str]) -> str:
+    return f"neither {' nor '.join(titles)}" if len(titles) > 1 else f"no {titles[0]}"
 
 
 def _check_folders(pairs: dict[Pair, None]) -> list[Fault]:
@@ -60,27 +104,39 @@ def _absent_folder(file: Path) -> Path | None:
     return absent
 
 
-def _check_files(pairs: Collection[Pair]) -> list[Fault]:
+def _see_all(pairs: Collection[Pair]) -> dict[Pair, Seen]:
     bar = tqdm(total=len(pairs), desc="reading", unit=" images", disable=None)
-    faults = []
+    seen = {}
     # Threads, since decoding leaves Python's lock alone; whoever interrupts it cancels the rest.
     with ThreadPoolExecutor() as pool, bar:
-        for more in pool.map(_check_pair, pairs):
-            faults += more
+        for pair, one in zip(pairs, pool.map(_see, pairs), strict=True):
+            seen[pair] = one
             bar.update()
-    return faults
+    return seen
 
 
-def _check_pair(pair: Pair) -> list[Fault]:
-    arrays, faults = [], []
-    for read in (pair.read_image, pair.read_label):
-        try:
-            arrays.append(read())
-        except DataError as error:
-            faults.append(error.fault)
+def _see(pair: Pair) -> Seen:
+    """A pair, each file read once."""
+    faults, found = [], {}
+    try:
+        image = pair.read_image()
+        found = {"image": image.shape[:2], "digest": _digest(image)}
+    except DataError as error:
+        faults.append(error.fault)
+    try:
+        found |= pair.count_labels()._asdict()
+    except DataError as error:
+        faults.append(error.fault)
     if not faults:
         try:
-            pair.check_sizes(*arrays)
+            pair.check_sizes(found["image"], found["mask"])
         except DataError as error:
             faults.append(error.fault)
-    return faults
+    return Seen(tuple(faults), **found)
+
+
+def _digest(image: np.ndarray) -> bytes:
+    """The same for pictures of the same pixels, whatever their files are called and how packed."""
+    digest = blake2b(repr(image.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(image))
+    return digest.digest()

@@ -8,10 +8,12 @@ bits, which other readers stretch to 255, holds the labels 0 and 1, 0 to 3, 0 to
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -25,6 +27,18 @@ from dlseg.data.palette import check_colours
 from dlseg.data.pictures import read_image, row_bands, whole_array
 
 _LOSSY = ("JPEG", "WEBP")  # formats that change values, or have no indices
+
+
+class Counted(NamedTuple):
+    """Size (H, W) of a mask, and the pixels of each label, int64 (256,).
+
+    foreign: pixels of values or colours that are no label. form: of the mask, in words.
+    """
+
+    mask: tuple[int, int]
+    counts: np.ndarray
+    foreign: Mapping = MappingProxyType({})
+    form: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,30 +55,37 @@ class Pair:
 
     def read_image(self) -> np.ndarray:
         """As the function of this name."""
-        with _of_a_sample():
+        with of_a_sample():
             return read_image(self.image)
 
     def read_label(self) -> np.ndarray:
         """As the function of this name."""
-        with _of_a_sample():
+        with of_a_sample():
             return read_label(self.label, self.num_classes, self.ignore_index)
+
+    def count_labels(self) -> Counted:
+        """The pixels of each label. Raises DataError as `read_label`."""
+        label = self.read_label()
+        bands = row_bands(*label.shape)  # bincount takes 8 bytes a pixel
+        counts = sum(np.bincount(label[rows].ravel(), minlength=256) for rows in bands)
+        return Counted(label.shape, counts)
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """The image, uint8 (H, W, 3), and its labels, uint8 (H, W). Raises DataError."""
         image, label = self.read_image(), self.read_label()
-        self.check_sizes(image, label)
+        self.check_sizes(image.shape[:2], label.shape)
         return image, label
 
-    def check_sizes(self, image: np.ndarray, label: np.ndarray) -> None:
+    def check_sizes(self, image: tuple[int, int], label: tuple[int, int]) -> None:
         """DataError unless the two, each turned upright, have one height and width."""
-        if image.shape[:2] == label.shape:
+        if image == label:
             return
-        mask, picture = (f"{a.shape[0]} x {a.shape[1]}" for a in (label, image))
+        mask, picture = (f"{side[0]} x {side[1]}" for side in (label, image))
         problem = f"the mask has {mask} pixels (height x width), its image {picture}"
         remedy = (
             f"make the mask anew for {printable(self.image)}, or resize it with nearest neighbour"
         )
-        if image.shape[:2] == label.shape[::-1]:
+        if image == label[::-1]:
             problem += " as its orientation (EXIF) turns it"
             remedy = (
                 f"turn the mask, or make it anew for {printable(self.image)} as a viewer shows it"
@@ -73,7 +94,7 @@ class Pair:
 
 
 @contextmanager
-def _of_a_sample() -> Iterator[None]:
+def of_a_sample() -> Iterator[None]:
     """A missing file has another remedy where a list, or a mask, asks for it."""
     try:
         yield
@@ -101,9 +122,7 @@ def read_label(
     path = place_of(path)
     raw = next(decoded(path, max_pixels=max_pixels))
     _check_form(path, raw)
-    label = whole_array(raw)
-    if raw.image.mode == "L" and raw.bits < 8:
-        label = label // (255 // (2**raw.bits - 1))  # Pillow has stretched them
+    label = indices_of(raw)
     _check_range(path, label, num_classes, ignore_index)
     return label.astype(np.uint8, copy=False)
 
@@ -177,11 +196,24 @@ def _differences(band: np.ndarray) -> bytes:
     return rows.tobytes()
 
 
-def _check_form(path: Path, raw: Raw) -> None:
-    mode = raw.image.mode
+def indices_of(raw: Raw) -> np.ndarray:
+    """All values of a mask, upright, as its file has them."""
+    values = whole_array(raw)
+    if raw.image.mode == "L" and raw.bits < 8:
+        return values // (255 // (2**raw.bits - 1))  # Pillow has stretched them
+    return values
+
+
+def refuse_lossy(path: Path, raw: Raw) -> None:
+    """DataError for a mask in a format that changes values."""
     if raw.name in _LOSSY:
         problem = f"the mask is a {raw.name} file"
         raise DataError(Fault(path, problem, f"take the original PNG: {raw.name} changes labels"))
+
+
+def _check_form(path: Path, raw: Raw) -> None:
+    mode = raw.image.mode
+    refuse_lossy(path, raw)
     if mode in ("1", "L", "P", "F") or mode.startswith("I"):
         return
     read = "read_image(OLD)" if raw.bits <= 8 else "read_image(OLD, white=65535)"

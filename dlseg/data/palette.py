@@ -44,17 +44,26 @@ def labels_from_colours(image: np.ndarray, palette: np.ndarray) -> np.ndarray:
     """
     check_rgb("image", image)
     check_colours(palette)
-    codes, known = _codes(image), _codes(palette)
-    order = np.argsort(known, kind="stable")
-    last = np.searchsorted(known[order], codes, side="right") - 1  # of the equal ones
-    labels = order[np.maximum(last, 0)].astype(np.uint8)
-    foreign = image[known[labels] != codes]
+    labels, known = colours_found(image, palette)
+    foreign = image[~known]
     if foreign.size:
         raise ValueError(
             f"{len(foreign)} pixels have colours that are not in the palette, the first "
             f"{tuple(foreign[0].tolist())}; take a mask neither resized nor saved as JPEG"
         )
     return labels
+
+
+def colours_found(image: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The row of each colour in a palette, uint8 (H, W), and whether it is there, bools (H, W).
+
+    Of equal rows the last. image: uint8 (H, W, 3); palette: uint8 (at most 256, 3).
+    """
+    codes, known = _codes(image), _codes(palette)
+    order = np.argsort(known, kind="stable")
+    last = np.searchsorted(known[order], codes, side="right") - 1  # of the equal ones
+    rows = order[np.maximum(last, 0)]
+    return rows.astype(np.uint8), known[rows] == codes
 
 
 def check_colours(palette: np.ndarray) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from dlseg.data import cityscapes, voc
 from dlseg.data.cityscapes import Cityscapes
 from dlseg.data.faults import Fault
+from dlseg.data.own import folder
+from dlseg.data.own.folder import Folder
 from dlseg.data.photographs import Photographs
 from dlseg.data.scenes import Scenes
 from dlseg.data.voc import VOC
@@ -33,10 +35,14 @@ class Files:
 
 @dataclass(frozen=True)
 class Kind:
-    """A row. open: (folder, split) to the data set. files: None where it reads none."""
+    """A row. open: (folder, split) to the data set. files: None where it reads none.
 
-    open: Callable[[str, str], object]
+    options: the keywords that `open` takes beside them.
+    """
+
+    open: Callable[..., object]
     files: Files | None = None
+    options: tuple[str, ...] = ()
 
 
 def _scenes(_folder: str, split: str) -> Scenes:
@@ -57,11 +63,16 @@ KINDS = {
     "photographs": Kind(_photographs),
     "voc": Kind(VOC, Files("Pascal VOC", "VOCdevkit/VOC2012", voc.look)),
     "cityscapes": Kind(Cityscapes, Files("Cityscapes", "leftImg8bit and gtFine", cityscapes.look)),
+    "folder": Kind(
+        Folder,
+        Files("folder of pictures and masks", "images and masks", folder.look),
+        ("validate", "seed"),
+    ),
 }
 
 
 def data_names() -> str:
-    """What a data set may be called, for messages, such as "scenes, voc:DIR or cityscapes:DIR"."""
+    """What a data set may be called, for messages, such as "scenes, voc:DIR or folder:DIR"."""
     *names, last = (f"{kind}:DIR" if row.files else kind for kind, row in KINDS.items())
     return f"{', '.join(names)} or {last}"
 
@@ -77,10 +88,18 @@ def kind_and_folder(name: str) -> tuple[str, str]:
     return kind, folder
 
 
-def open_data(name: str, split: str):
+def open_data(name: str, split: str, **options):
     """The data set of that name. split: which pictures, such as "train" or "val".
 
-    Raises ValueError for another name, and as the data set itself where its files are not there.
+    options: `validate` and `seed` of `Folder`; those that are None are left out.
+    Raises ValueError for another name, for an option that this kind of data does not take, and as
+    the data set itself where its files are not there.
     """
-    kind, folder = kind_and_folder(name)
-    return KINDS[kind].open(folder, split)
+    kind, place = kind_and_folder(name)
+    options = {key: value for key, value in options.items() if value is not None}
+    for option in options:
+        if option not in KINDS[kind].options:
+            takers = [f"{other}:DIR" for other, row in KINDS.items() if option in row.options]
+            hint = f"it is for {' and '.join(takers)}" if takers else "there is no such option"
+            raise ValueError(f"{name} takes no option {option}: {hint}")
+    return KINDS[kind].open(place, split, **options)

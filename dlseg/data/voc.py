@@ -27,6 +27,7 @@ import numpy as np
 
 from dlseg.data.faults import DataError, Fault, place_of, remark_count
 from dlseg.data.files import Pair
+from dlseg.data.own.classes import find_classes, read_classes
 from dlseg.data.palette import voc_palette
 
 _NAMES = """background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog
@@ -45,7 +46,8 @@ class VOC:
     root: the folder VOC2012, VOCdevkit, or the one above. An image is NAME.jpg, or another format
     (see `dlseg.data.read_image`); a mask NAME.png, or another. split: name of a list in
     ImageSets/Segmentation, such as "train", "val", "trainval"; where it ends in "aug", masks come
-    from SegmentationClassAug. Labels are 0 to 20, and 255 for void.
+    from SegmentationClassAug. Labels are 0 to 20, and 255 for void; data of your own may have a
+    list of their classes beside JPEGImages, such as labelme's class_names.txt.
     Files are opened when a sample is asked for, and closed again.
     Raises DataError for a missing or faulty list; `dataset[i]` for a missing or faulty file.
     """
@@ -61,6 +63,7 @@ class VOC:
             remedy = "give the folder that has JPEGImages and ImageSets, usually VOCdevkit/VOC2012"
             raise DataError(Fault(root, "there is no Pascal VOC here", remedy))
         self.palette = voc_palette()
+        self._own_classes(folder)
         self.split = split = str(split)
         self.names = read_names(folder / "ImageSets" / "Segmentation", split)
         images, masks = _files(folder / "JPEGImages"), _files(_masks(folder, split))
@@ -73,6 +76,15 @@ class VOC:
             )
             for name in self.names
         ]
+
+    def _own_classes(self, folder: Path) -> None:
+        """Of data of somebody's own, where their list lies beside the pictures."""
+        if (path := find_classes([folder])) is None:
+            return
+        own = read_classes(path)
+        self.classes, self.num_classes, self.ignore_index = own.names, len(own.names), own.void
+        if own.colours is not None:
+            self.palette[: len(own.colours)] = own.colours
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -99,7 +111,7 @@ def look(root: Path) -> tuple[list[Fault], list[VOC]]:
             faults.append(error.fault)
             continue
         datasets.append(dataset)
-        published = COUNTS.get(_published(split))
+        published = COUNTS.get(_published(split)) if dataset.classes is CLASSES else None
         faults += remark_count(lists / f"{split}.txt", len(dataset), published)
     names = {dataset.split: dataset.names for dataset in datasets}
     return faults + _leaks(lists, names), datasets
@@ -145,20 +157,7 @@ def read_names(lists: Path, split: str) -> list[str]:
     if split == "test":
         remedy = "evaluate on val, or predict single images"
         raise DataError(Fault(path, "the masks of test are not published", remedy))
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except FileNotFoundError as error:
-        raise DataError(Fault(path, "there is no such list", _remedy(lists, split))) from error
-    except OSError as error:
-        problem = f"cannot be read: {error.strerror}"
-        raise DataError(
-            Fault(path, problem, "write it anew, as a file that you may read")
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DataError(Fault(path, *_NO_TEXT)) from error
-    if any("\0" in line for line in lines):  # UTF-16, as some editors save, or no list
-        raise DataError(Fault(path, *_NO_TEXT))
-    names = [_name(line.strip()) for line in lines if line.strip()]
+    names = [_name(line) for line in _lines(path, _remedy(lists, split))]
     twice = [name for name, times in Counter(names).items() if times > 1]
     if not names:
         raise DataError(Fault(path, "the list is empty", "write one name a line"))
@@ -168,9 +167,40 @@ def read_names(lists: Path, split: str) -> list[str]:
     return names
 
 
+def list_lines(path: Path) -> list[str]:
+    """The names in a list of pictures of one's own, without the ends of file names; see `_name`.
+
+    A name may have folders: CVAT writes `street/1`. Raises DataError for a list that is no text.
+    """
+    lines = _lines(path, "write it")
+    return [_without_end(line if " /" not in line else line.split()[0]) for line in lines]
+
+
+def _lines(path: Path, remedy: str) -> list[str]:
+    """Lines of a text that are not empty, without space at their ends."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except FileNotFoundError as error:
+        raise DataError(Fault(path, "there is no such list", remedy)) from error
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+        raise DataError(
+            Fault(path, problem, "write it anew, as a file that you may read")
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DataError(Fault(path, *_NO_TEXT)) from error
+    if any("\0" in line for line in lines):  # UTF-16, as some editors save, or no list
+        raise DataError(Fault(path, *_NO_TEXT))
+    return [line.strip() for line in lines if line.strip()]
+
+
 def _name(line: str) -> str:
     if "/" in line:
         line = line.split()[0].rpartition("/")[2]
+    return _without_end(line)
+
+
+def _without_end(line: str) -> str:
     suffix = Path(line).suffix
     return line.removesuffix(suffix) if suffix.lower() in IMAGES else line
 
@@ -201,4 +231,6 @@ def _remedy(lists: Path, split: str) -> str:
         remedy = "it is no part of VOC, see dlseg.data.voc"
         return f"{remedy}; lists there: {', '.join(there)}" if there else remedy
     write = "write one, the name of an image without .jpg a line"
-    return f"{write}, or choose one of: {', '.join(there)}" if there else write
+    if there:
+        return f"{write}, or choose one of: {', '.join(there)}"
+    return f"{write}, or name the data folder:DIR, which needs no list"

@@ -63,5 +63,5 @@ def test_no_data_here(tmp_path):
         timeout=PATIENCE,
     )
     assert done.returncode == 2 and done.stdout == ""
-    message = f"dlseg: {tmp_path}/absent: there is neither Pascal VOC nor Cityscapes here; give a"
+    message = f"dlseg: {tmp_path}/absent: there is neither Pascal VOC nor Cityscapes nor folder of "
     assert done.stderr.startswith(message) and len(done.stderr.splitlines()) == 1

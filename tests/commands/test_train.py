@@ -169,11 +169,11 @@ def test_recipes_are_those_of_data_that_are_there():
     [
         (
             ["train", "--data", "coco"],
-            "data must be scenes, photographs, voc:DIR or cityscapes:DIR, got 'coco'",
+            "data must be scenes, photographs, voc:DIR, cityscapes:DIR or folder:DIR, got 'coco'",
         ),
         (
             ["train", "--data", "voc"],
-            "data must be scenes, photographs, voc:DIR or cityscapes:DIR, got 'voc'",
+            "data must be scenes, photographs, voc:DIR, cityscapes:DIR or folder:DIR, got 'voc'",
         ),
         (["train", "--data", "voc:nowhere"], "nowhere"),
         (["train", "--model", "unet"], "no network is called 'unet'; there are fcn-{resnet18"),

@@ -167,7 +167,7 @@ def test_test_split_of_cityscapes_is_checked_where_there(streets):
 def test_neither_is_here(tmp_path):
     (tmp_path / "pictures").mkdir()
     for root in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(DataError, match="neither Pascal VOC nor Cityscapes here; give a fol"):
+        with pytest.raises(DataError, match="neither Pascal VOC nor Cityscapes nor fol"):
             check_folder(root)
 
 
@@ -204,10 +204,10 @@ def test_interruption_stops_the_reading(folder, monkeypatch):
         if read:
             OneByOne.stopping.wait()
         read.append(pair)
-        return []
+        return check.Seen(())
 
     read = []
-    monkeypatch.setattr(check, "_check_pair", slow)
+    monkeypatch.setattr(check, "_see", slow)
     monkeypatch.setattr(check, "ThreadPoolExecutor", OneByOne)
     monkeypatch.setattr(check, "tqdm", Interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from dlseg.data import KINDS, DataError, check_folder, data_names, open_data, registry
-from tests.data.folders import write_cityscapes, write_voc
+from tests.data.folders import write_cityscapes, write_own, write_voc
 
-WRITE = {"voc": write_voc, "cityscapes": write_cityscapes}  # a small folder of each kind of files
+# A small folder of each kind of files.
+WRITE = {"voc": write_voc, "cityscapes": write_cityscapes, "folder": write_own}
 
 
 @pytest.fixture(params=KINDS)
@@ -73,9 +74,8 @@ def test_a_folder_with_it_is_looked_at(name, tmp_path):
 
 @pytest.mark.parametrize("name", ["coco", "voc", "voc:", "scenes:here", ""])
 def test_names_that_are_none(name):
-    with pytest.raises(
-        ValueError, match="data must be scenes, photographs, voc:DIR or cityscapes:DIR, got"
-    ):
+    names = "scenes, photographs, voc:DIR, cityscapes:DIR or folder:DIR"
+    with pytest.raises(ValueError, match=f"data must be {names}, got"):
         open_data(name, "train")
 
 

@@ -26,11 +26,12 @@ NO_DOOR = {
     "dlseg.data": {
         NO_VALUE: "CITYSCAPES_CLASSES CITYSCAPES_PALETTE CLASSES KINDS MEAN PALETTE STD VOC2012 "
         "VOC_CLASSES VOC_COUNTS MAX_PIXELS MASKED PHOTOGRAPHS",
-        RECORD: "Card Clip DataError Decoded Fault Scene",
-        FILES: "Cityscapes Photographs VOC check_folder extract obtain open_data read_image "
+        RECORD: "Card Clip DataError Decoded Fault Mended Scene Survey",
+        FILES: "Cityscapes Folder Photographs VOC check_folder extract mend obtain open_data "
+        "read_image survey "
         "read_label write_image write_label data_names kind_and_folder read_floats read_pictures "
         "frame_numbers write_bands photograph traced read_palette",
-        MACHINERY: "printable row_bands",
+        MACHINERY: "in_kinds printable row_bands",
         SHAPES: "Scenes card cue_distance draw_scene found_by_radius letter_accuracy label_of "
         "to_ids to_train_ids",
         TWIN: "ColourJitter Compose RandomFlip RandomScale normalise",

@@ -1,0 +1,111 @@
+"""Files of pictures by name, and which mask belongs to which picture."""
+
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
+from pathlib import Path
+
+# Ends of file names, the likeliest first.
+IMAGES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif")
+# JPEG and WebP are no masks, but one should be told so, not that there is none.
+MASKS = (".png", ".tif", ".tiff", ".bmp", ".gif", ".jpg", ".jpeg", ".webp")
+_OF_MASK = "masks?|labels?|l|gt|seg|segmentation|annot|annotations?|ground_?truth|labelids"
+_MASK_END = re.compile(rf"(?:[-_. ](?:{_OF_MASK}|gtfine_labelids))$", re.IGNORECASE)
+_IMAGE_END = re.compile(r"[-_. ](?:image|img|photo|rgb|sat|leftimg8bit)$", re.IGNORECASE)
+_START = re.compile(r"^(?:image|img|mask|label|gt|seg)[-_. ]", re.IGNORECASE)
+
+
+def pictures_in(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
+    """The files of pictures below a folder, by their keys in order.
+
+    A key is the path from there with / between, without the end of the file's name, in Unicode's
+    composed form: the same on all systems. suffixes: of files with one key the first counts.
+    """
+    found: dict[str, tuple[int, Path]] = {}
+    for path in _files(folder):
+        suffix = path.suffix.lower()
+        if suffix in suffixes:
+            key = key_of(path.relative_to(folder).with_suffix("").as_posix())
+            found[key] = min((suffixes.index(suffix), path), found.get(key, (99, path)))
+    return {key: found[key][1] for key in sorted(found)}
+
+
+def key_of(name: str) -> str:
+    """A name in Unicode's composed form (NFC): macOS takes names apart."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files below, also behind links; no hidden ones, nor what macOS leaves in archives."""
+    seen = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        folders[:] = [] if real in seen else sorted(f for f in folders if not _is_junk(f))
+        files = [] if real in seen else sorted(f for f in files if not _is_junk(f))
+        seen.add(real)
+        yield from (Path(place, name) for name in files)
+
+
+def _is_junk(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def is_mask_name(key: str) -> bool:
+    """Whether a file is called as masks beside their pictures are: NAME_mask, NAME_label."""
+    return bool(_MASK_END.search(key.rpartition("/")[2]))
+
+
+def pair_up(
+    images: dict[str, Path], masks: dict[str, Path]
+) -> tuple[dict[str, tuple[Path, Path]], list[Path], list[Path]]:
+    """Pairs by the picture's key, and the pictures and masks that are left alone.
+
+    First those of one key; then those that are equal without the usual endings, such as _mask, and
+    without regard to capitals; then, of masks that lie in another folder, by the file's name alone.
+    """
+    pairs = {key: (images[key], masks[key]) for key in images if key in masks}
+    for core in (_core, lambda key: _core(key.rpartition("/")[2])):
+        used = {mask for _, mask in pairs.values()}
+        pictures = _by_core(core, [key for key in images if key not in pairs])
+        left = _by_core(core, [key for key in masks if masks[key] not in used])
+        for name, keys in pictures.items():
+            if len(keys) == len(left.get(name, ())) == 1:
+                pairs[keys[0]] = images[keys[0]], masks[left[name][0]]
+    used = {mask for _, mask in pairs.values()}
+    alone = [path for key, path in images.items() if key not in pairs]
+    return dict(sorted(pairs.items())), alone, [p for p in masks.values() if p not in used]
+
+
+def _by_core(core: Callable[[str], str], keys: list[str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for key in keys:
+        groups.setdefault(core(key), []).append(key)
+    return groups
+
+
+def _core(key: str) -> str:
+    folder, slash, name = key.rpartition("/")
+    for pattern in (_MASK_END, _IMAGE_END, _START):
+        name = pattern.sub("", name) or name
+    return (folder + slash + name).casefold()
+
+
+def held_out(names: list[str], share: float, seed: int) -> set[str]:
+    """The names that are for validation: about `share` of them, chosen by seed and name alone.
+
+    So the choice is the same on every machine, and a picture more moves none of the others. Of few
+    names one is held out, and one kept, where chance would have it otherwise.
+    """
+    place = {name: _place(name, seed) for name in names}
+    chosen = {name for name in names if place[name] < share}
+    if not chosen:
+        return set(sorted(names, key=place.get)[:1])
+    return chosen if len(chosen) < len(names) else chosen - {max(names, key=place.get)}
+
+
+def _place(name: str, seed: int) -> float:
+    """A number in [0, 1) that looks as if drawn by lot."""
+    digest = blake2b(f"{seed}\n{name}".encode(errors="surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
