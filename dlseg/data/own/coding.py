@@ -165,7 +165,7 @@ def read_values(path: str | Path, max_pixels: float = MAX_PIXELS) -> Values:
         problem = f"the mask has colours of a kind that is not read (Pillow's mode {mode})"
         raise DataError(Fault(path, problem, "save it as an index PNG, or as one in RGB"))
     if array.dtype == bool:
-        array = array.view(np.uint8)
+        array = (array.view(np.uint8) != 0).view(np.uint8)  # Pillow's bytes of True are 255
     palette = None
     if mode in ("P", "PA") and (colours := raw.image.getpalette("RGB")):
         palette = np.zeros((256, 3), np.uint8)
@@ -195,7 +195,7 @@ def _foreign(path: Path, array: np.ndarray, known: np.ndarray, coding: Coding) -
         problem = f"{count} pixels have colours that no class has, the first {tuple(first)}"
         remedy = "write them into classes.txt, as NAME R G B; take a mask neither resized nor JPEG"
         return Fault(path, problem, remedy)
-    problem = f"holds the label {first:g} and the like in {count} of {known.size} pixels"
+    problem = f"holds labels such as {first:g} in {count} of {known.size} pixels"
     remedy = (
         f"labels must be 0 to {coding.num_classes - 1} or {coding.ignore_index}: name all classes "
         "in classes.txt, or the label that counts nowhere as ignore_index in dataset.toml"

@@ -87,7 +87,7 @@ def _from_masks(masks: list[Path], void: int, home: Path) -> Classes:
     for look in looks(masks):
         labels, known = coding.labels(look.values, look.palette)
         found = labels[known & (labels != void)]
-        largest = max(largest, int(found.max(initial=-1)))
+        largest = max([largest, *found.tolist()])
         if look.values.ndim == 3:
             for colour, count in zip(look.values[0], look.counts, strict=True):
                 unknown[tuple(colour.tolist())] += 0 if known.all() else int(count)

@@ -62,14 +62,15 @@ def pair_up(
 ) -> tuple[dict[str, tuple[Path, Path]], list[Path], list[Path]]:
     """Pairs by the picture's key, and the pictures and masks that are left alone.
 
-    First those of one key; then those that are equal without the usual endings, such as _mask, and
-    without regard to capitals; then, of masks that lie in another folder, by the file's name alone.
+    First those of one key; then those that are equal without regard to capitals, without the usual
+    endings of masks, such as _mask, and without those of pictures; then, for masks that lie in
+    another folder, by the file's name alone. Where several would fit, none is taken.
     """
     pairs = {key: (images[key], masks[key]) for key in images if key in masks}
-    for core in (_core, lambda key: _core(key.rpartition("/")[2])):
+    for of_image, of_mask in (*_STAGES, *((_last(a), _last(b)) for a, b in _STAGES)):
         used = {mask for _, mask in pairs.values()}
-        pictures = _by_core(core, [key for key in images if key not in pairs])
-        left = _by_core(core, [key for key in masks if masks[key] not in used])
+        pictures = _grouped(of_image, [key for key in images if key not in pairs])
+        left = _grouped(of_mask, [key for key in masks if masks[key] not in used])
         for name, keys in pictures.items():
             if len(keys) == len(left.get(name, ())) == 1:
                 pairs[keys[0]] = images[keys[0]], masks[left[name][0]]
@@ -78,18 +79,35 @@ def pair_up(
     return dict(sorted(pairs.items())), alone, [p for p in masks.values() if p not in used]
 
 
-def _by_core(core: Callable[[str], str], keys: list[str]) -> dict[str, list[str]]:
+def _grouped(form: Callable[[str], str], keys: list[str]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     for key in keys:
-        groups.setdefault(core(key), []).append(key)
+        groups.setdefault(form(key), []).append(key)
     return groups
 
 
-def _core(key: str) -> str:
-    folder, slash, name = key.rpartition("/")
-    for pattern in (_MASK_END, _IMAGE_END, _START):
-        name = pattern.sub("", name) or name
-    return (folder + slash + name).casefold()
+def _without(*patterns: re.Pattern) -> Callable[[str], str]:
+    """A function that takes these off a key's last part, and the capitals."""
+
+    def form(key: str) -> str:
+        folder, slash, name = key.rpartition("/")
+        for pattern in patterns:
+            name = pattern.sub("", name) or name
+        return (folder + slash + name).casefold()
+
+    return form
+
+
+def _last(form: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda key: form(key.rpartition("/")[2])
+
+
+# How the keys of pictures and of masks are compared, one pair of forms after the other.
+_STAGES = (
+    (_without(), _without()),
+    (_without(), _without(_MASK_END, _START)),
+    (_without(_IMAGE_END, _START), _without(_MASK_END, _START)),
+)
 
 
 def held_out(names: list[str], share: float, seed: int) -> set[str]:
