@@ -17,7 +17,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Seen:
-    """What one reading of a pair found. counts: pixels of each label, int64 (256,).
+    """What one reading of a pair found. counts: pixels of each label that is there.
 
     foreign: pixels of values or colours that are no label. form: of the mask, in words, where that
     is known. digest: of the picture's pixels.
@@ -25,7 +25,7 @@ class Seen:
     """
 
     faults: tuple[Fault, ...]
-    counts: np.ndarray | None = None
+    counts: dict[int, int] | None = None
     foreign: dict = field(default_factory=dict)
     form: str = ""
     digest: bytes | None = None
@@ -44,8 +44,11 @@ class Survey:
 
     def counts(self, dataset) -> np.ndarray:
         """Pixels of each label in a data set, int64 (256,)."""
-        counts = [self.seen[pair].counts for pair in dataset.pairs if pair in self.seen]
-        return sum((one for one in counts if one is not None), np.zeros(256, np.int64))
+        total = np.zeros(256, np.int64)
+        for pair in dataset.pairs:
+            if pair in self.seen and (counts := self.seen[pair].counts):
+                total[list(counts)] += list(counts.values())
+        return total
 
 
 def across(found: Survey) -> list[Fault]:
@@ -163,7 +166,8 @@ def _one_class(home: Path, dataset, counts: np.ndarray) -> list[Fault]:
     if labels and share:
         problem += f"; {void}, which counts nowhere, holds {share:.1%} of the pixels"
         remedy = (
-            f"if {void} is the thing, save it as 1: dlseg doctor --data folder:DIR --fix OUT does"
+            f"if {void} is the thing, have two names in classes.txt, or no list: folder:DIR then "
+            "takes it as 1, and dlseg doctor --data folder:DIR --fix OUT writes it so"
         )
     return [Fault(home, problem, remedy)]
 
@@ -175,8 +179,7 @@ def _all_void(found: Survey, home: Path, datasets: Iterable) -> list[Fault]:
         for pair in pairs
         if (one := found.seen.get(pair)) is not None
         and one.counts is not None
-        and one.counts.any()
-        and one.counts.sum() == one.counts[pair.ignore_index]
+        and list(one.counts) == [pair.ignore_index]
         and pair.ignore_index >= pair.num_classes
     ]
     if not empty or len(empty) == len(pairs):

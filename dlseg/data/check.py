@@ -124,7 +124,11 @@ def _see(pair: Pair) -> Seen:
     except DataError as error:
         faults.append(error.fault)
     try:
-        found |= pair.count_labels()._asdict()
+        counted = pair.count_labels()
+        held = np.flatnonzero(counted.counts).tolist()
+        found |= counted._asdict() | {
+            "counts": {label: int(counted.counts[label]) for label in held}
+        }
     except DataError as error:
         faults.append(error.fault)
     if not faults:

@@ -13,7 +13,7 @@ from dlseg.__main__ import BOOK, LIBRARY, main
 from tests.fuzz.contents import mask, picture
 from tests.fuzz.generators import word
 from tests.fuzz.harness import Target
-from tests.fuzz.readers import array_file, checkpoint, good_checkpoint, place, voc_files
+from tests.fuzz.readers import array_file, checkpoint, good_checkpoint, own_files, place, voc_files
 
 for module, _ in (BOOK | LIBRARY).values():
     import_module(module)  # before a call is watched
@@ -111,8 +111,11 @@ def crf(rng: Random) -> tuple[dict, list[str]]:
 
 def doctor(rng: Random) -> tuple[dict, list[str]]:
     """A look at a folder of data."""
-    files = {f"data/{name}": content for name, content in voc_files(rng).items()}
-    return files, ["doctor", "--data", rng.choice(("data", "data", word(rng)))]
+    make = rng.choice((voc_files, own_files))
+    files = {f"data/{name}": content for name, content in make(rng).items()}
+    names = ("data", "data", "folder:data", "voc:data", word(rng))
+    fix = ["--fix", "out"] if rng.random() < 0.4 else []
+    return files, ["doctor", "--data", rng.choice(names), *fix]
 
 
 def book(rng: Random) -> tuple[dict, list[str]]:

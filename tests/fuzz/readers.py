@@ -81,6 +81,32 @@ def city_files(rng: Random) -> dict[str, bytes]:
     return {name: content for name, content in files.items() if rng.random() < 0.95}
 
 
+OWN = ("masks/{}.png", "labels/{}_mask.PNG", "images/{}_L.tif", "SegmentationClass/{}.png")
+LISTS = ("classes.txt", "labelmap.txt", "dataset.toml", "ImageSets/Segmentation/default.txt")
+LINES = ["sky 0 0 0", "car:255,0,0::", "road", "void", "seed = 1", "ignore_index = 2", "1", *NAMES]
+
+
+def own_files(rng: Random) -> dict[str, bytes]:
+    """A small folder of somebody's own, in no certain order."""
+    image = rng.choice(("images/{}.jpg", "images/train/{}.png", "val/images/{}.x", "JPEGImages/{}"))
+    target, alike = rng.choice(OWN), mask(rng) if rng.random() < 0.3 else None
+    files = {image.format(name): picture(rng) for name in NAMES}
+    files |= {target.format(name): alike or mask(rng) for name in NAMES}
+    for name in rng.sample(LISTS, rng.choice((0, 0, 1, 2))):
+        files[name] = text_of(rng, rng.sample(LINES, 3))
+    return {name: content for name, content in files.items() if rng.random() < 0.97}
+
+
+def mend_all(files: dict, folder: Path) -> None:
+    """Look at a folder of somebody's own, and write what can be mended: it opens."""
+    place("data")(files, folder)
+    data.mend(data.survey(folder / "data", "folder"), folder / "out")
+    for split in ("train", "val"):
+        dataset = data.Folder(folder / "out", split)
+        for index in range(len(dataset)):
+            dataset[index]
+
+
 def read_all(kind: Callable) -> Callable[[dict, Path], None]:
     """Write a folder of data, and read every sample that there is."""
 
@@ -128,10 +154,15 @@ DATA = [
     ),
     Target("VOC", voc_files, read_all(data.VOC), (DataError,), data.VOC, share=0.7),
     Target("Cityscapes", city_files, read_all(data.Cityscapes), (DataError,), data.Cityscapes),
+    Target("Folder", own_files, read_all(data.Folder), (DataError,), data.Folder, share=0.7),
+    Target("mend", own_files, mend_all, (DataError,), data.mend, share=0.5),
     Target("check_folder", voc_files, check_all, (DataError,), data.check_folder, share=0.5),
     Target(
         "open_data",
-        lambda rng: (f"{rng.choice(('voc', 'cityscapes', 'x', ''))}:{word(rng)}", word(rng)),
+        lambda rng: (
+            f"{rng.choice(('voc', 'cityscapes', 'folder', 'x', ''))}:{word(rng)}",
+            word(rng),
+        ),
         lambda names, _: data.open_data(*names),
         (ValueError,),
         data.open_data,

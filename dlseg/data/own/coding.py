@@ -5,7 +5,7 @@ the same for a whole mask and for its values counted (`look_at`), which is all a
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -278,6 +278,17 @@ class OwnPair(Pair):
         """The labels, uint8 (H, W), as `read_mask` has them."""
         with of_a_sample():
             return read_mask(self.label, self.coding)
+
+    def check_sizes(self, image: tuple[int, int], label: tuple[int, int]) -> None:
+        """As of a `Pair`, with the command that turns a mask."""
+        try:
+            super().check_sizes(image, label)
+        except DataError as error:
+            if image != label[::-1]:
+                raise
+            remedy = "if it was drawn on the picture as stored, dlseg doctor --fix OUT turns it; "
+            fault = replace(error.fault, remedy=remedy + error.fault.remedy)
+            raise DataError(fault) from None
 
     def count_labels(self) -> Counted:
         """As of a `Pair`, but what is no label is counted by its value or colour."""

@@ -13,6 +13,7 @@ left out:
 
 import tomllib
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -72,19 +73,27 @@ class Folder:
         given |= {"ignore_index": ignore_index, "validate": validate, "seed": seed}
         root = place_of(root)
         options = _settings(root) | {k: v for k, v in given.items() if v is not None}
-        self.root, self.split = root, str(split)
+        self.root = root
         self.layout = _layout(root, options)
-        parts, self.split_words = splits_of(self.layout, *_chance(options))
-        if self.split not in parts:
-            problem = f"there is no split {self.split!r} here"
-            raise DataError(Fault(root, problem, f"choose one of: {', '.join(parts)}"))
-        self.counts = {name: len(samples) for name, samples in parts.items()}
+        self.parts, self.split_words = splits_of(self.layout, *_chance(options))
         self._classes(options)
-        self.names = [sample.name for sample in parts[self.split]]
-        self.pairs = [
-            OwnPair(sample.image, sample.mask, self.num_classes, self.ignore_index, self.coding)
-            for sample in parts[self.split]
-        ]
+        self._take(str(split))
+
+    def _take(self, split: str) -> None:
+        """Have the samples of a split."""
+        if split not in self.parts:
+            problem = f"there is no split {split!r} here"
+            raise DataError(Fault(self.root, problem, f"choose one of: {', '.join(self.parts)}"))
+        self.split, samples = split, self.parts[split]
+        self.names = [sample.name for sample in samples]
+        numbers = self.num_classes, self.ignore_index
+        self.pairs = [OwnPair(one.image, one.mask, *numbers, self.coding) for one in samples]
+
+    def other(self, split: str) -> "Folder":
+        """Another split of the folder, which is not looked at anew. Raises DataError for none."""
+        other = copy(self)
+        other._take(split)
+        return other
 
     def _classes(self, options: dict) -> None:
         ignore_index = options.get("ignore_index")
@@ -101,7 +110,7 @@ class Folder:
 
     def learnt(self) -> list[str]:
         """What was found in the folder, in lines of words."""
-        counts = ", ".join(f"{name} {count}" for name, count in self.counts.items())
+        counts = ", ".join(f"{name} {len(samples)}" for name, samples in self.parts.items())
         void = f"{self.ignore_index} counts nowhere"
         if self.coding.white is not None:
             void = f"{self.coding.white} stands for 1"
@@ -186,7 +195,7 @@ def look(root: Path) -> tuple[list[Fault], list[Folder]]:
         train = Folder(root)
     except DataError as error:
         return [error.fault], []
-    datasets = [train, *(Folder(root, split) for split in train.counts if split != "train")]
+    datasets = [train, *(train.other(split) for split in train.parts if split != "train")]
     return faults_of(train.layout), datasets
 
 

@@ -79,8 +79,8 @@ def _write_all(found: Survey, folders: list[Folder], out: Path, result: Mended) 
 
     def work(task: _Task) -> tuple[list[str], Fault | None]:
         if task.pair.image in doubles:
-            problem = "is in another split under another name"
-            return [], Fault(task.pair.image, problem, "nothing to do: the other one is written")
+            problem, remedy = "is in another split under another name", "the other one is written"
+            return [], Fault(task.pair.image, problem, remedy, False)
         return _write(task, out, palette)
 
     bar = tqdm(total=len(tasks), desc="writing", unit=" masks", disable=None)
