@@ -2,13 +2,14 @@
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from random import Random
 
 import numpy as np
 import torch
+from PIL import Image
 
 from dlseg import data
 from dlseg.book import read_book
@@ -87,14 +88,29 @@ LINES = ["sky 0 0 0", "car:255,0,0::", "road", "void", "seed = 1", "ignore_index
 
 
 def own_files(rng: Random) -> dict[str, bytes]:
-    """A small folder of somebody's own, in no certain order."""
-    image = rng.choice(("images/{}.jpg", "images/train/{}.png", "val/images/{}.x", "JPEGImages/{}"))
-    target, alike = rng.choice(OWN), mask(rng) if rng.random() < 0.3 else None
-    files = {image.format(name): picture(rng) for name in NAMES}
-    files |= {target.format(name): alike or mask(rng) for name in NAMES}
+    """A small folder of somebody's own in one of many orders, some of it strange."""
+    image = rng.choice(("images/{}.jpg", "Photos/{}.png", "img/train/{}.PNG", "JPEGImages/{}.x"))
+    target, strange = rng.choice(OWN), rng.choice((0, 0.1, 0.5))
+    levels = rng.choice(((0, 1, 2), (0, 255), (0, 1, 2, 255), (0, 3, 40)))
+    files = {}
+    for name in (*NAMES, "a b", "é.1"):
+        odd = rng.random() < strange
+        files[image.format(name)] = picture(rng) if odd else small(rng, range(256), 3)
+        odd = rng.random() < strange
+        files[target.format(name)] = mask(rng) if odd else small(rng, levels, rng.choice((0, 0, 3)))
     for name in rng.sample(LISTS, rng.choice((0, 0, 1, 2))):
         files[name] = text_of(rng, rng.sample(LINES, 3))
     return {name: content for name, content in files.items() if rng.random() < 0.97}
+
+
+def small(rng: Random, levels: Sequence[int], channels: int) -> bytes:
+    """The PNG of (4, 6) pixels of these levels, equal in all channels, or in each as it comes."""
+    values = np.array([rng.choice(levels) for _ in range(24)], np.uint8).reshape(4, 6)
+    if channels:
+        values = np.stack([values, values, values[::-1] if rng.random() < 0.5 else values], -1)
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, format="PNG")
+    return file.getvalue()
 
 
 def mend_all(files: dict, folder: Path) -> None:
