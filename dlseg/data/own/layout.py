@@ -17,6 +17,7 @@ from dlseg.data.faults import DataError, Fault
 from dlseg.data.own.names import (
     IMAGES,
     MASKS,
+    has_pictures,
     held_out,
     is_mask_name,
     key_of,
@@ -137,7 +138,7 @@ def _usual(folder: Path, names: tuple[str, ...], suffixes: tuple[str, ...]) -> P
     """The folder of one of these names that has pictures."""
     there = _subfolders(folder)
     places = (there[name] for name in names if name in there)
-    return next((place for place in places if pictures_in(place, suffixes)), None)
+    return next((place for place in places if has_pictures(place, suffixes)), None)
 
 
 def _both(folder: Path) -> tuple[Path, Path] | None:

@@ -23,13 +23,19 @@ def pictures_in(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     A key is the path from there with / between, without the end of the file's name, in Unicode's
     composed form: the same on all systems. suffixes: of files with one key the first counts.
     """
-    found: dict[str, tuple[int, Path]] = {}
-    for path in _files(folder):
-        suffix = path.suffix.lower()
-        if suffix in suffixes:
-            key = key_of(path.relative_to(folder).with_suffix("").as_posix())
-            found[key] = min((suffixes.index(suffix), path), found.get(key, (99, path)))
-    return {key: found[key][1] for key in sorted(found)}
+    found: dict[str, tuple[int, str]] = {}
+    for inside, place, name in _files(folder):  # texts: to make paths of all takes 10 times as long
+        stem, suffix = os.path.splitext(name)
+        if (suffix := suffix.lower()) in suffixes:
+            key = key_of(f"{inside}{stem}")
+            here = suffixes.index(suffix), os.path.join(place, name)
+            found[key] = min(here, found.get(key, here))
+    return {key: Path(found[key][1]) for key in sorted(found)}
+
+
+def has_pictures(folder: Path, suffixes: tuple[str, ...]) -> bool:
+    """Whether `pictures_in` would find one."""
+    return any(os.path.splitext(name)[1].lower() in suffixes for *_, name in _files(folder))
 
 
 def key_of(name: str) -> str:
@@ -37,15 +43,22 @@ def key_of(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """All files below, also behind links; no hidden ones, nor what macOS leaves in archives."""
+def _files(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """All files below, also behind links; no hidden ones, nor what macOS leaves in archives.
+
+    Each as the folders on the way there with / behind each, its whole folder, and its name.
+    """
     seen = set()
     for place, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
-        folders[:] = [] if real in seen else sorted(f for f in folders if not _is_junk(f))
-        files = [] if real in seen else sorted(f for f in files if not _is_junk(f))
+        if real in seen:
+            folders.clear()
+            continue
         seen.add(real)
-        yield from (Path(place, name) for name in files)
+        folders[:] = sorted(name for name in folders if not _is_junk(name))
+        below = os.path.relpath(place, folder)
+        inside = "" if below == "." else below.replace(os.sep, "/") + "/"
+        yield from ((inside, place, name) for name in sorted(files) if not _is_junk(name))
 
 
 def _is_junk(name: str) -> bool:
