@@ -133,13 +133,13 @@ def examine_data(data: str | Path, out: Path | None = None) -> tuple[str, bool]:
     from dlseg.commands.survey import mended_report, report
     from dlseg.data import mend, survey
 
-    kind, folder = _kind_and_folder(data)
+    kind, folder, options = _kind_and_folder(data)
     if out is None:
-        found = survey(folder, kind)
+        found = survey(folder, kind, **options)
         return report(found), not any(fault.serious for fault in found.faults)
     if kind not in (None, "folder"):
         raise ValueError(f"--fix mends a folder of pictures and masks: name it folder:{folder}")
-    found = survey(folder, "folder")
+    found = survey(folder, "folder", **options)
     text = report(found)
     try:
         mended = mend(found, out)
@@ -148,16 +148,16 @@ def examine_data(data: str | Path, out: Path | None = None) -> tuple[str, bool]:
     return f"{text}\n{mended_report(mended)}", not any(one.serious for one in mended.left)
 
 
-def _kind_and_folder(data: str | Path) -> tuple[str | None, str | Path]:
-    """A kind of files and its folder; of a folder alone no kind."""
-    from dlseg.data import KINDS, kind_and_folder
+def _kind_and_folder(data: str | Path) -> tuple[str | None, str | Path, dict]:
+    """A kind of files, its folder, and the options of a name; of a folder alone no kind."""
+    from dlseg.data import KINDS, kind_and_folder, options_of
 
     kind, colon, _ = str(data).partition(":")
     if not colon or kind not in KINDS or Path(data).exists():
-        return None, data
+        return None, data, {}
     if KINDS[kind].files is None:
         raise ValueError(f"{kind} has no files to look at; give a folder")
-    return kind_and_folder(str(data))
+    return *kind_and_folder(str(data)), options_of(str(data))
 
 
 def add(parser: argparse.ArgumentParser, _name: str) -> None:

@@ -20,7 +20,14 @@ from dlseg.data.own.mend import Mended, mend
 from dlseg.data.palette import CITYSCAPES_PALETTE, labels_from_colours, voc_palette
 from dlseg.data.photographs import MASKED, PHOTOGRAPHS, Photographs, photograph, traced
 from dlseg.data.pictures import Decoded, read_image, read_pictures, row_bands
-from dlseg.data.registry import KINDS, data_names, kind_and_folder, open_data
+from dlseg.data.registry import (
+    KINDS,
+    data_names,
+    kind_and_folder,
+    open_data,
+    options_of,
+    with_options,
+)
 from dlseg.data.scenes import (
     CLASSES,
     PALETTE,

@@ -31,8 +31,10 @@ def check_folder(root: str | Path) -> list[Fault]:
     return survey(root).faults
 
 
-def survey(root: str | Path, kind: str | None = None) -> Survey:
+def survey(root: str | Path, kind: str | None = None, **options: float) -> Survey:
     """`check_folder` with all that it learnt. kind: of the data; None: what the folder has.
+
+    options: of the kind that is named, as for `open_data`.
 
     Pascal VOC and Cityscapes are known by their folders; what is neither, or has the folders of VOC
     without its lists and with a list of classes, is taken as folder of pictures and masks.
@@ -41,7 +43,7 @@ def survey(root: str | Path, kind: str | None = None) -> Survey:
     kinds = _kinds(root) if kind is None else [kind]
     faults, datasets = [], []
     for name in kinds:
-        more, found = KINDS[name].files.look(root)
+        more, found = KINDS[name].files.look(root, **options)
         faults += more
         datasets += found
     pairs = dict.fromkeys(pair for dataset in datasets for pair in dataset.pairs)

@@ -1,11 +1,14 @@
 """Data sets by the names that the command line and checkpoints use: one row for each.
 
-A name is a kind, "scenes", or a kind and the folder that holds its files, "voc:DIR". A new data set
-is a class in a file of its own, see `dlseg.data` for what it has, and a row here.
+A name is a kind, "scenes", or a kind and the folder that holds its files, "voc:DIR", perhaps with
+options behind it, "folder:DIR?validate=0.3&seed=1", so that a checkpoint's text of its data says
+which pictures it was trained on. A new data set is a class in a file of its own, see `dlseg.data`
+for what it has, and a row here.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dlseg.data import cityscapes, voc
@@ -37,12 +40,12 @@ class Files:
 class Kind:
     """A row. open: (folder, split) to the data set. files: None where it reads none.
 
-    options: the keywords that `open` takes beside them.
+    options: the keywords that `open` takes beside them, with the kind of each.
     """
 
     open: Callable[..., object]
     files: Files | None = None
-    options: tuple[str, ...] = ()
+    options: Mapping[str, Callable[[str], object]] = field(default_factory=dict)
 
 
 def _scenes(_folder: str, split: str) -> Scenes:
@@ -66,7 +69,7 @@ KINDS = {
     "folder": Kind(
         Folder,
         Files("folder of pictures and masks", "images and masks", folder.look),
-        ("validate", "seed"),
+        {"validate": float, "seed": int},
     ),
 }
 
@@ -82,24 +85,67 @@ def kind_and_folder(name: str) -> tuple[str, str]:
 
     Raises ValueError for a kind that has no row, and a folder that is missing or too much.
     """
-    kind, _, folder = name.partition(":")
+    kind, _, folder = _split(name)[0].partition(":")
     if kind not in KINDS or (KINDS[kind].files is None) == bool(folder):
         raise ValueError(f"data must be {data_names()}, got {name!r}")
     return kind, folder
 
 
-def open_data(name: str, split: str, **options):
+def with_options(name: str, **options: float | None) -> str:
+    """The name of a data set with options, as "folder:DIR?validate=0.3"; None leaves one as it is.
+
+    Raises ValueError for a name that is none, and an option that this kind of data does not take.
+    """
+    plain, every = _split(name)
+    every |= {key: str(value) for key, value in options.items() if value is not None}
+    _check_options(name, every)
+    text = "&".join(f"{key}={value}" for key, value in every.items())
+    return f"{plain}?{text}" if text else plain
+
+
+def open_data(name: str, split: str, **options: float | None):
     """The data set of that name. split: which pictures, such as "train" or "val".
 
-    options: `validate` and `seed` of `Folder`; those that are None are left out.
+    options: `validate` and `seed` of `Folder`, which go before those of the name; None is left out.
     Raises ValueError for another name, for an option that this kind of data does not take, and as
     the data set itself where its files are not there.
     """
-    kind, place = kind_and_folder(name)
-    options = {key: value for key, value in options.items() if value is not None}
+    kind, folder = kind_and_folder(name)
+    given = {key: value for key, value in options.items() if value is not None}
+    _check_options(name, given)
+    return KINDS[kind].open(folder, split, **options_of(name) | given)
+
+
+def options_of(name: str) -> dict[str, object]:
+    """The options in a data set's name. Raises ValueError for one that it does not take."""
+    kind, _ = kind_and_folder(name)
+    found = _split(name)[1]
+    _check_options(name, found)
+    return {key: _value(name, KINDS[kind].options[key], text) for key, text in found.items()}
+
+
+_OPTIONS = re.compile(r"\?(\w+=[^/\\&?=]+(?:&\w+=[^/\\&?=]+)*)$")
+
+
+def _split(name: str) -> tuple[str, dict[str, str]]:
+    """A name without its options, and these as texts."""
+    found = _OPTIONS.search(str(name))
+    if not found:
+        return str(name), {}
+    return str(name)[: found.start()], dict(part.split("=") for part in found[1].split("&"))
+
+
+def _value(name: str, kind: Callable[[str], object], text: str) -> object:
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"{name!r} has the option {text!r}, which is no {kind.__name__}") from None
+
+
+def _check_options(name: str, options: Mapping) -> None:
+    kind, _ = kind_and_folder(name)
     for option in options:
         if option not in KINDS[kind].options:
             takers = [f"{other}:DIR" for other, row in KINDS.items() if option in row.options]
             hint = f"it is for {' and '.join(takers)}" if takers else "there is no such option"
             raise ValueError(f"{name} takes no option {option}: {hint}")
-    return KINDS[kind].open(place, split, **options)

@@ -84,6 +84,15 @@ def test_what_was_learnt_of_a_folder(tmp_path, capsys):
     assert named.endswith(f"ok      no fault in {tmp_path}\n")
 
 
+def test_options_of_a_name(tmp_path, capsys):
+    write_own(tmp_path, splits=False)
+    assert main(["doctor", "--data", f"folder:{tmp_path}?validate=0.01&seed=3"]) == 0
+    words = "train 4, val 1 (0.01 held out for val by seed 3 and name)"
+    assert words in capsys.readouterr().out
+    assert main(["doctor", "--data", f"folder:{tmp_path}?validate=2"]) == 2
+    assert "validate must be a number, at least 0 and at most 1" in capsys.readouterr().err
+
+
 def test_shares_of_the_classes(tmp_path, capsys):
     write_own(tmp_path)
     counts = [np.zeros(256, int), np.zeros(256, int)]

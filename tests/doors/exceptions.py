@@ -28,7 +28,7 @@ NO_DOOR = {
         "VOC_CLASSES VOC_COUNTS MAX_PIXELS MASKED PHOTOGRAPHS",
         RECORD: "Card Clip DataError Decoded Fault Mended Scene Survey",
         FILES: "Cityscapes Folder Photographs VOC check_folder extract mend obtain open_data "
-        "read_image survey "
+        "options_of read_image survey with_options "
         "read_label write_image write_label data_names kind_and_folder read_floats read_pictures "
         "frame_numbers write_bands photograph traced read_palette",
         MACHINERY: "in_kinds printable row_bands",

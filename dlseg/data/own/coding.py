@@ -107,11 +107,14 @@ class Coding:
         """Values as places in a table of 257: 256 for what is no byte, nor white of 16 bits."""
         if values.dtype == np.uint8:
             return values
-        with np.errstate(invalid="ignore"):  # of floats that are no numbers
-            fits = (values >= 0) & (values <= 255) & (values == np.floor(values))
-        places = np.where(fits, values, 256).astype(np.int16)
-        if self.white == WHITE[1]:
-            places[values == WHITE[1]] = 255
+        places = np.empty(values.shape, np.int16)
+        for rows in _bands(values):
+            part = values[rows]
+            with np.errstate(invalid="ignore"):  # of floats that are no numbers
+                fits = (part >= 0) & (part <= 255) & (part == np.floor(part))
+            places[rows] = np.where(fits, part, 256)
+            if self.white == WHITE[1]:
+                places[rows][part == WHITE[1]] = 255
         return places
 
     @cached_property

@@ -183,16 +183,16 @@ def _known_classes(
     return named(classes, "the given names")
 
 
-def look(root: Path) -> tuple[list[Fault], list[Folder]]:
+def look(root: Path, **options: float) -> tuple[list[Fault], list[Folder]]:
     """What is wrong with the folder's lists and pairs, and a data set of each split.
 
-    Nothing of both where no folders of pictures and masks are known.
+    options: `validate` and `seed` of `Folder`. Nothing of both where no folders of pictures and masks are known.
     """
     try:
         found = find_layout(root) is not None or (root / SETTINGS).is_file()
         if not found:
             return [], []
-        train = Folder(root)
+        train = Folder(root, **options)
     except DataError as error:
         return [error.fault], []
     datasets = [train, *(train.other(split) for split in train.parts if split != "train")]

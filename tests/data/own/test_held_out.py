@@ -4,7 +4,7 @@ from hashlib import blake2b
 
 import pytest
 
-from dlseg.data import DataError, Folder, open_data
+from dlseg.data import DataError, Folder, kind_and_folder, open_data, with_options
 from dlseg.data.own.names import held_out
 from tests.data.own.layouts import NAMES, two_folders
 
@@ -86,6 +86,34 @@ def test_faulty_options(tmp_path, options, message):
     two_folders(tmp_path)
     with pytest.raises(ValueError, match=message):
         open_data(f"folder:{tmp_path}", "train", **options)
+
+
+def test_options_in_a_name(tmp_path):
+    """As a checkpoint keeps them: the same pictures whoever opens it."""
+    two_folders(tmp_path)
+    plain = f"folder:{tmp_path}"
+    name = with_options(plain, validate=0.5, seed=2)
+    assert name == f"{plain}?validate=0.5&seed=2" and with_options(plain, seed=None) == plain
+    assert with_options(name, seed=3) == f"{plain}?validate=0.5&seed=3"
+    names = Folder(tmp_path, "val", validate=0.5, seed=2).names
+    assert open_data(name, "val").names == names
+    assert (
+        open_data(name, "val", seed=3).names == Folder(tmp_path, "val", validate=0.5, seed=3).names
+    )
+    assert kind_and_folder(name) == ("folder", str(tmp_path))
+    for wrong in ("?seed=x", "?seed=1&validate=2", "?colour=1", "?seed=-1"):
+        with pytest.raises(ValueError, match=r"option|validate must be|seed must be"):
+            open_data(plain + wrong, "val")
+    with pytest.raises(ValueError, match="takes no option seed"):
+        with_options("scenes", seed=1)
+
+
+def test_a_folder_may_have_a_question_in_its_name(tmp_path):
+    root = tmp_path / "what?"
+    two_folders(root)
+    assert len(open_data(f"folder:{root}", "train")) and len(
+        open_data(f"folder:{root}?seed=1", "val")
+    )
 
 
 @pytest.mark.parametrize("name", ["scenes", "voc:x"])
