@@ -186,7 +186,8 @@ def _known_classes(
 def look(root: Path, **options: float) -> tuple[list[Fault], list[Folder]]:
     """What is wrong with the folder's lists and pairs, and a data set of each split.
 
-    options: `validate` and `seed` of `Folder`. Nothing of both where no folders of pictures and masks are known.
+    options: `validate` and `seed` of `Folder`. Nothing of both where no folders of pictures and
+    masks are known.
     """
     try:
         found = find_layout(root) is not None or (root / SETTINGS).is_file()
