@@ -20,10 +20,11 @@ import numpy as np
 
 from dlseg.checks import check_integer, check_number
 from dlseg.data.faults import DataError, Fault, place_of
-from dlseg.data.own.classes import Classes, find_classes, named, read_classes
+from dlseg.data.own.classes import VOID, Classes, find_classes, named, read_classes
 from dlseg.data.own.coding import OwnPair
 from dlseg.data.own.layout import Layout, find_layout, splits_of
 from dlseg.data.own.learn import learn, palette_of
+from dlseg.data.own.polygons import ShapePair, shape_classes
 from dlseg.schema import Unfit, integer, listing, number, record, text
 
 SETTINGS = "dataset.toml"
@@ -87,7 +88,8 @@ class Folder:
         self.split, samples = split, self.parts[split]
         self.names = [sample.name for sample in samples]
         numbers = self.num_classes, self.ignore_index
-        self.pairs = [OwnPair(one.image, one.mask, *numbers, self.coding) for one in samples]
+        kind, last = (ShapePair, self.classes) if self.layout.has_shapes else (OwnPair, self.coding)
+        self.pairs = [kind(one.image, one.mask, *numbers, last) for one in samples]
 
     def other(self, split: str) -> "Folder":
         """Another split of the folder, which is not looked at anew. Raises DataError for none."""
@@ -102,6 +104,10 @@ class Folder:
         samples = [sample for part in self.layout.parts.values() for sample in part]
         masks = list(dict.fromkeys(sample.mask for sample in samples))
         known = _known_classes(self.root, self.layout, options.get("classes"))
+        if known is None and self.layout.has_shapes:
+            known = shape_classes(masks)
+        if self.layout.has_shapes:  # 255 is no value of theirs
+            ignore_index = VOID if ignore_index is None else ignore_index
         known, self.coding = learn(masks, known, ignore_index, self.layout.base)
         self.classes, self.num_classes = known.names, len(known.names)
         self.classes_from = known.source

@@ -7,6 +7,7 @@ train/ trainannot/                  as SegNet's CamVid; train_labels/, train_mas
 train/NAME.jpg train/NAME_mask.png  side by side
 JPEGImages/ SegmentationClass/ ImageSets/Segmentation/train.txt       as Pascal VOC
 JPEGImages/ SegmentationClassPNG/   as labelme's labelme2voc; CVAT's "Segmentation mask 1.1"
+NAME.jpg NAME.json                  labelme's own files, beside the pictures or in a folder
 """
 
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ MASK_FOLDERS = ("masks", "mask", "segmentationclasspng", "segmentationclass", "l
                 "ground_truth", "segmentation", "segmentations", "targets", "target")  # fmt: skip
 SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val",
           "validation": "val", "test": "test", "testing": "test"}  # fmt: skip
+SHAPES = (".json",)
 _ANNOT = ("annot", "_annot", "_annotations", "_labels", "_label", "_masks", "_mask", "masks",
           "labels", "_gt")  # fmt: skip
 
@@ -46,11 +48,15 @@ class Sample(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Two folders of pictures and masks. split: of all that is in them; "": it is told inside."""
+    """Two folders of pictures and masks. split: of all that is in them; "": it is told inside.
+
+    suffixes: of the masks; SHAPES: they are labelme's own files.
+    """
 
     split: str
     images: Path
     masks: Path
+    suffixes: tuple[str, ...] = MASKS
 
 
 @dataclass
@@ -68,6 +74,11 @@ class Layout:
     lone_images: list[tuple[str, Path]] = field(default_factory=list)
     lone_masks: list[tuple[str, Path]] = field(default_factory=list)
     unlisted: dict[Path, list[str]] = field(default_factory=dict)
+
+    @property
+    def has_shapes(self) -> bool:
+        """Whether the masks are labelme's own files."""
+        return self.sources[0].suffixes == SHAPES
 
     @property
     def folders(self) -> list[Path]:
@@ -91,7 +102,7 @@ def find_layout(root: Path, images: str | None = None, masks: str | None = None)
     if images is not None or masks is not None:
         return _filled(_given(root, images, masks))
     for base in _bases(root):
-        for find in (_two_folders, _splits_above, _annot_beside, _side_by_side):
+        for find in (_two_folders, _splits_above, _annot_beside, _side_by_side, _shapes):
             if found := find(base):
                 return _filled(found)
     return None
@@ -169,7 +180,7 @@ def _annot_beside(base: Path) -> Layout | None:
         masks = next((there[name + end] for end in _ANNOT if name + end in there), None)
         if name in SPLITS and masks:
             found.append(Source(SPLITS[name], place, masks))
-    words = " and ".join(place.name for place in found[0][1:]) if found else ""
+    words = " and ".join(place.name for place in found[0][1:3]) if found else ""
     return Layout(f"{words}, and so for each split", base, found) if found else None
 
 
@@ -179,6 +190,20 @@ def _side_by_side(base: Path) -> Layout | None:
     there = there or {"": base}
     found = [Source(split, place, place) for split, place in there.items() if _has_both(place)]
     return Layout("pictures and masks side by side", base, found) if found else None
+
+
+def _shapes(base: Path) -> Layout | None:
+    """Pictures and labelme's own files, in one folder or two."""
+    images = _usual(base, IMAGE_FOLDERS, IMAGES)
+    apart = _usual(base, (*MASK_FOLDERS, "json", "jsons"), SHAPES)
+    near = any(any(folder.glob("*.json")) for folder in (base, *_subfolders(base).values()))
+    places = [(images, apart), (images, images), (base, base) if near else (None, None)]
+    for pictures, files in places:
+        if pictures and files:
+            found = pictures_in(files, SHAPES)
+            if found and any(key in found for key in pictures_in(pictures, IMAGES)):
+                return Layout("labelme's own files", base, [Source("", pictures, files, SHAPES)])
+    return None
 
 
 def _has_both(folder: Path) -> bool:
@@ -194,10 +219,10 @@ def _filled(layout: Layout) -> Layout:
     for source in layout.sources:
         for found, folder, suffixes in (
             (images, source.images, IMAGES),
-            (masks, source.masks, MASKS),
+            (masks, source.masks, source.suffixes),
         ):
             inside = pictures_in(folder, suffixes)
-            if source.images == source.masks:
+            if source.images == source.masks and source.suffixes == MASKS:
                 keys = {key for key in inside if is_mask_name(key) == (found is masks)}
                 inside = {key: path for key, path in inside.items() if key in keys}
             found |= {_with_split(source.split, key): path for key, path in inside.items()}

@@ -24,6 +24,7 @@ from dlseg.data.files import write_label
 from dlseg.data.own.classes import VOID
 from dlseg.data.own.coding import OwnPair, read_values
 from dlseg.data.own.folder import Folder
+from dlseg.data.own.polygons import ShapePair
 from dlseg.data.pictures import read_pictures, upright
 
 _SPLITS = ("train", "val", "test")
@@ -43,7 +44,7 @@ class Mended:
 
 
 class _Task(NamedTuple):
-    pair: OwnPair
+    pair: OwnPair | ShapePair
     seen: Seen
     part: str  # split/NAME
 
@@ -123,8 +124,14 @@ def _write(task: _Task, out: Path, palette: np.ndarray) -> tuple[list[str], Faul
     return changes, None
 
 
-def _labels(pair: OwnPair, seen: Seen) -> tuple[np.ndarray, list[str]]:
+def _labels(pair: OwnPair | ShapePair, seen: Seen) -> tuple[np.ndarray, list[str]]:
     """Labels of a mask with 255 for void, and what of it had to be changed."""
+    if isinstance(pair, ShapePair):
+        if seen.faults:
+            raise DataError(seen.faults[0])
+        labels = pair.read_label()
+        labels[labels == pair.ignore_index] = VOID
+        return labels, ["shapes of labelme drawn as masks"]
     values, changes = read_values(pair.label), []
     labels, known = pair.coding.labels(values.array, values.palette)
     if not known.all():
