@@ -56,8 +56,8 @@ def across(found: Survey) -> list[Fault]:
     faults = _foreign(found) + copies(found)
     for home, datasets in _by_home(found).items():
         counts = sum(found.counts(dataset) for dataset in datasets)
-        faults += _one_class(home, datasets[0], counts)
         if datasets[0].pairs[0].num_classes == datasets[0].num_classes:  # not ids of Cityscapes
+            faults += _one_class(home, datasets[0], counts)
             faults += _all_void(found, home, datasets)
             faults += _absent(home, datasets[0], counts)
     return faults

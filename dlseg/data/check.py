@@ -40,15 +40,12 @@ def survey(root: str | Path, kind: str | None = None, **options: float) -> Surve
     without its lists and with a list of classes, is taken as folder of pictures and masks.
     """
     root = place_of(root)
-    kinds = _kinds(root) if kind is None else [kind]
-    faults, datasets = [], []
-    for name in kinds:
-        more, found = KINDS[name].files.look(root, **options)
-        faults += more
-        datasets += found
+    looked = _looked(root) if kind is None else {kind: KINDS[kind].files.look(root, **options)}
+    faults = [fault for more, _ in looked.values() for fault in more]
+    datasets = [dataset for _, found in looked.values() for dataset in found]
     pairs = dict.fromkeys(pair for dataset in datasets for pair in dataset.pairs)
     if not faults and not pairs:
-        rows = [KINDS[name].files for name in kinds]
+        rows = [KINDS[name].files for name in looked]
         problem = f"there is {_neither([row.title for row in rows])} here"
         remedy = f"give a folder that has {', or '.join(row.layout for row in rows)}"
         raise DataError(Fault(root, problem, remedy))
@@ -57,25 +54,23 @@ def survey(root: str | Path, kind: str | None = None, **options: float) -> Surve
     faults += [fault for one in seen.values() for fault in one.faults]
     result = Survey(root, datasets, faults, seen)
     faults += across(result)
-    result.faults = list(
-        dict.fromkeys(faults)
-    )  # an image may have two masks: its fault comes twice
+    # An image may have two masks, and its fault comes twice.
+    result.faults = list(dict.fromkeys(faults))
     return result
 
 
-def _kinds(root: Path) -> list[str]:
-    """The kinds to look for: `folder` where no other kind is, or only the folders of VOC."""
-    others = [name for name, row in KINDS.items() if row.files and row.files.look is not _OWN]
+def _looked(root: Path) -> dict[str, tuple[list[Fault], list]]:
+    """What each kind finds: `folder` only where no other is, or VOC's folders without its lists."""
     home = find_voc(root)
     lists = [home / "ImageSets" / "Segmentation" / f"{name}.txt" for name in LISTS] if home else []
-    bare = home is not None and not any(path.is_file() for path in lists)
-    if bare and ((home / "SegmentationClassPNG").is_dir() or find_classes([home])):
-        return ["folder"]
-    found = [name for name in others if KINDS[name].files.look(root) != ([], [])]
-    return found or [*others, "folder"]
-
-
-_OWN = KINDS["folder"].files.look
+    own = home is not None and ((home / "SegmentationClassPNG").is_dir() or find_classes([home]))
+    if own and not any(path.is_file() for path in lists):
+        return {"folder": KINDS["folder"].files.look(root)}
+    looked = {}
+    for name, row in KINDS.items():
+        if row.files is not None and (name != "folder" or not any(map(any, looked.values()))):
+            looked[name] = row.files.look(root)
+    return looked
 
 
 def _neither(titles: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """What is fuzzed of the readers: files, damaged or of strange contents, and who reads them."""
 
 import io
+import json
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -15,6 +16,7 @@ from dlseg import data
 from dlseg.book import read_book
 from dlseg.checks import CommandError
 from dlseg.data import DataError
+from dlseg.data.own.polygons import draw_shapes
 from dlseg.fetch import Checksum, fetch_file
 from dlseg.models import build_model, describe
 from dlseg.models.lite import read_convolutions
@@ -103,6 +105,19 @@ def own_files(rng: Random) -> dict[str, bytes]:
     return {name: content for name, content in files.items() if rng.random() < 0.97}
 
 
+def shapes(rng: Random) -> bytes:
+    """A file of labelme, some entries of which are strange, or some bytes."""
+    kinds = {"polygon": 3, "rectangle": 2, "circle": 2, "point": 1}
+    entries = {"imageHeight": 6, "imageWidth": 8, "imageData": None, "shapes": []}
+    for kind in rng.choices(list(kinds), (3, 3, 3, 1), k=rng.randint(0, 3)):
+        points = [[rng.uniform(-2, 9), rng.uniform(-2, 9)] for _ in range(kinds[kind])]
+        label = rng.choice(("sky", "car", "__ignore__"))
+        entries["shapes"].append({"label": label, "shape_type": kind, "points": points})
+    for _ in range(rng.choice((0, 1, 2))):
+        entries = changed(rng, entries, ODD)
+    return damaged(rng, json.dumps(entries, default=str).encode(), (0, 0, 0, 1))
+
+
 def small(rng: Random, levels: Sequence[int], channels: int) -> bytes:
     """The PNG of (4, 6) pixels of these levels, equal in all channels, or in each as it comes."""
     values = np.array([rng.choice(levels) for _ in range(24)], np.uint8).reshape(4, 6)
@@ -170,6 +185,13 @@ DATA = [
     ),
     Target("VOC", voc_files, read_all(data.VOC), (DataError,), data.VOC, share=0.7),
     Target("Cityscapes", city_files, read_all(data.Cityscapes), (DataError,), data.Cityscapes),
+    reader(
+        "draw_shapes",
+        shapes,
+        lambda path: draw_shapes(path, ("sky", "car")),
+        DataError,
+        of=draw_shapes,
+    ),
     Target("Folder", own_files, read_all(data.Folder), (DataError,), data.Folder, share=0.7),
     Target("mend", own_files, mend_all, (DataError,), data.mend, share=0.5),
     Target("check_folder", voc_files, check_all, (DataError,), data.check_folder, share=0.5),

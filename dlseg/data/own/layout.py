@@ -50,13 +50,15 @@ class Sample(NamedTuple):
 class Source(NamedTuple):
     """Two folders of pictures and masks. split: of all that is in them; "": it is told inside.
 
-    suffixes: of the masks; SHAPES: they are labelme's own files.
+    suffixes: of the masks; SHAPES: they are labelme's own files. deep: whether folders below count;
+    not where nothing but the files in it tells what the folder is, which may be a whole disk.
     """
 
     split: str
     images: Path
     masks: Path
     suffixes: tuple[str, ...] = MASKS
+    deep: bool = True
 
 
 @dataclass
@@ -188,7 +190,11 @@ def _side_by_side(base: Path) -> Layout | None:
     """Pictures and masks in one folder, told apart by the ends of their names."""
     there = {SPLITS[name]: place for name, place in _subfolders(base).items() if name in SPLITS}
     there = there or {"": base}
-    found = [Source(split, place, place) for split, place in there.items() if _has_both(place)]
+    found = [
+        Source(split, place, place, deep=bool(split))
+        for split, place in there.items()
+        if _has_both(place)
+    ]
     return Layout("pictures and masks side by side", base, found) if found else None
 
 
@@ -196,14 +202,23 @@ def _shapes(base: Path) -> Layout | None:
     """Pictures and labelme's own files, in one folder or two."""
     images = _usual(base, IMAGE_FOLDERS, IMAGES)
     apart = _usual(base, (*MASK_FOLDERS, "json", "jsons"), SHAPES)
-    near = any(any(folder.glob("*.json")) for folder in (base, *_subfolders(base).values()))
-    places = [(images, apart), (images, images), (base, base) if near else (None, None)]
-    for pictures, files in places:
-        if pictures and files:
-            found = pictures_in(files, SHAPES)
-            if found and any(key in found for key in pictures_in(pictures, IMAGES)):
-                return Layout("labelme's own files", base, [Source("", pictures, files, SHAPES)])
-    return None
+    places = [(place, images) for place in (apart, images) if place and images]
+    found = [[Source("", pictures, files, SHAPES)] for files, pictures in places]
+    there = _subfolders(base).items()
+    found.append(
+        [Source(SPLITS[name], place, place, SHAPES) for name, place in there if name in SPLITS]
+    )
+    found.append([Source("", base, base, SHAPES, deep=False)])
+    chosen = next((sources for sources in found if any(map(_any_pair, sources))), None)
+    return Layout("labelme's own files", base, chosen) if chosen else None
+
+
+def _any_pair(source: Source) -> bool:
+    """Whether a picture and a file of labelme have one key."""
+    files = pictures_in(source.masks, source.suffixes, source.deep)
+    return bool(files) and any(
+        key in files for key in pictures_in(source.images, IMAGES, source.deep)
+    )
 
 
 def _has_both(folder: Path) -> bool:
@@ -221,7 +236,7 @@ def _filled(layout: Layout) -> Layout:
             (images, source.images, IMAGES),
             (masks, source.masks, source.suffixes),
         ):
-            inside = pictures_in(folder, suffixes)
+            inside = pictures_in(folder, suffixes, source.deep)
             if source.images == source.masks and source.suffixes == MASKS:
                 keys = {key for key in inside if is_mask_name(key) == (found is masks)}
                 inside = {key: path for key, path in inside.items() if key in keys}

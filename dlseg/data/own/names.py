@@ -17,14 +17,16 @@ _IMAGE_END = re.compile(r"[-_. ](?:image|img|photo|rgb|sat|leftimg8bit)$", re.IG
 _START = re.compile(r"^(?:image|img|mask|label|gt|seg)[-_. ]", re.IGNORECASE)
 
 
-def pictures_in(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
-    """The files of pictures below a folder, by their keys in order.
+def pictures_in(folder: Path, suffixes: tuple[str, ...], deep: bool = True) -> dict[str, Path]:
+    """The files of pictures in a folder, if it is to be deep in those below too, by their keys.
 
     A key is the path from there with / between, without the end of the file's name, in Unicode's
     composed form: the same on all systems. suffixes: of files with one key the first counts.
     """
     found: dict[str, tuple[int, str]] = {}
-    for inside, place, name in _files(folder):  # texts: to make paths of all takes 10 times as long
+    for inside, place, name in _files(
+        folder, deep
+    ):  # texts: to make paths of all takes 10 times as long
         stem, suffix = os.path.splitext(name)
         if (suffix := suffix.lower()) in suffixes:
             key = key_of(f"{inside}{stem}")
@@ -43,10 +45,10 @@ def key_of(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _files(folder: Path) -> Iterator[tuple[str, str, str]]:
-    """All files below, also behind links; no hidden ones, nor what macOS leaves in archives.
+def _files(folder: Path, deep: bool = True) -> Iterator[tuple[str, str, str]]:
+    """All files in it, and if deep below, also behind links; none that is hidden or macOS's own.
 
-    Each as the folders on the way there with / behind each, its whole folder, and its name.
+    Each as the folders on the way there, / behind each, the folder it is in, and its name.
     """
     seen = set()
     for place, folders, files in os.walk(folder, followlinks=True):
@@ -55,7 +57,7 @@ def _files(folder: Path) -> Iterator[tuple[str, str, str]]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not _is_junk(name))
+        folders[:] = sorted(name for name in folders if deep and not _is_junk(name))
         below = os.path.relpath(place, folder)
         inside = "" if below == "." else below.replace(os.sep, "/") + "/"
         yield from ((inside, place, name) for name in sorted(files) if not _is_junk(name))

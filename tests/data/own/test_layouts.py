@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from dlseg.data import DataError, Folder, check_folder, open_data
+from dlseg.data.own.layout import find_layout
 from dlseg.data.own.names import key_of
 from tests.data.own.layouts import (
     CLASSES,
@@ -124,3 +125,15 @@ def test_a_circle_of_links(tmp_path):
     two_folders(tmp_path)
     (tmp_path / "images/again").symlink_to(tmp_path / "images")
     assert len(Folder(tmp_path)) + len(Folder(tmp_path, "val")) == len(NAMES)
+
+
+@pytest.mark.parametrize("name", ["x_mask.png", "x.json"])
+def test_a_disk_is_not_searched_because_of_a_file_in_it(name, tmp_path):
+    """What is told by files alone, and not by a folder's name, looks into no folder below."""
+    for path in ("x.png", "y.png", name, "deep/down/z.png"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(b"?")
+    layout = find_layout(tmp_path)
+    assert layout.total == 1 and [path.name for _, path in layout.lone_images] == ["y.png"]
+    (tmp_path / name).unlink()
+    assert find_layout(tmp_path) is None
