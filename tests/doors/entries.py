@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dlseg import backbones, crf, data, inference, inspect, layers, metrics, models, training
+from dlseg.crf import pydensecrf
 from dlseg.doors import logits_of
 from dlseg.models import relatives
 
@@ -122,6 +123,16 @@ def trained(labels) -> Tensor:
 
 def refined(unary, image, method="lattice", inputs="logits") -> Tensor:
     return crf.DenseCRF(KERNELS, 2, method=method, inputs=inputs)(unary, image)
+
+
+def by_pydensecrf(image, unary) -> np.ndarray:
+    """By the names of pydensecrf."""
+    named = pydensecrf.DenseCRF2D(7, 6, 3)
+    if unary is not None:
+        unary = unary.reshape(len(unary), int(np.prod(unary.shape[1:])))
+    named.setUnaryEnergy(unary)
+    named.addPairwiseBilateral(3, 13, image, 2)
+    return named.inference(2)
 
 
 def refined_by(**sizes) -> Callable:
@@ -341,6 +352,13 @@ ENTRIES = [
         lambda image, probabilities: crf.dense_crf(rgb(image), first(probabilities), 2),
         {"image": PIXELS, "probabilities": ("arrays", MAPS.softmax(1))},
         AUTO + " probabilities",
+    ),
+    Entry(
+        "pydensecrf.DenseCRF2D",
+        lambda image, unary: by_pydensecrf(rgb(image), first(unary)),
+        {"image": PIXELS, "unary": ("arrays", MAPS)},
+        "rgbim unary",
+        passes=("inf",),  # rules a label out
     ),
     Entry(
         "crf.features",

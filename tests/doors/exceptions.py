@@ -23,6 +23,13 @@ NO_DOOR = {
         "simplex",
         SHAPES: "Ranges search_kernels compatibility",
     },
+    "dlseg.crf.pydensecrf": {
+        NO_VALUE: "CONST_KERNEL DIAG_KERNEL FULL_KERNEL NO_NORMALIZATION NORMALIZE_AFTER "
+        "NORMALIZE_BEFORE NORMALIZE_SYMMETRIC KernelType NormalizationType",
+        TWIN: "ConstUnary DenseCRF LogisticUnary compute_unary softmax_to_unary",
+        SHAPES: "create_pairwise_bilateral create_pairwise_gaussian unary_from_labels "
+        "unary_from_softmax",
+    },
     "dlseg.data": {
         NO_VALUE: "CITYSCAPES_CLASSES CITYSCAPES_PALETTE CLASSES KINDS MEAN PALETTE STD VOC2012 "
         "VOC_CLASSES VOC_COUNTS MAX_PIXELS MASKED PHOTOGRAPHS",

@@ -6,7 +6,7 @@ from numbers import Real
 import numpy as np
 import torch
 
-from dlseg.checks import check_classes, check_number, described
+from dlseg.checks import check_classes, check_integer, check_number, described
 from dlseg.crf import unary
 from dlseg.doors import check_integers
 
@@ -70,6 +70,8 @@ def create_pairwise_gaussian(sdims, shape) -> np.ndarray:
     Returns: float32 (axes, npoints). Raises: ValueError where the two do not fit.
     """
     shape = tuple(shape)
+    if not shape or 0 in shape:
+        raise ValueError(f"shape must have axes, and points along each, got {shape}")
     grid = np.indices(shape, dtype=np.float32)  # (axes, *shape)
     return grid.reshape(len(shape), -1) / _sigmas("sdims", sdims, len(shape))
 
@@ -84,7 +86,9 @@ def create_pairwise_bilateral(sdims, schan, img: np.ndarray, chdim: int = -1) ->
     Raises: ValueError where these do not fit.
     """
     img = np.asarray(img)
-    if not -1 <= chdim < img.ndim:
+    if not img.size or img.dtype.kind not in "fiu":
+        raise ValueError(f"img must be numbers (H, W, channels) or alike, got {described(img)}")
+    if not -1 <= check_integer("chdim", chdim) < img.ndim:
         raise ValueError(f"chdim must be an axis of img {img.shape}, or -1 for none, got {chdim}")
     values = img[None] if chdim == -1 else np.moveaxis(img, chdim, 0)  # (channels, *shape)
     channels, *shape = values.shape
