@@ -113,6 +113,12 @@ def curve(labels, predictions, num_classes=3, ignore_index=255) -> dict:
     return found.mean_iou()
 
 
+def image_by_image(kind: type, labels, predictions, num_classes=3) -> dict:
+    scores = kind(num_classes)
+    scores.update(labels, predictions)
+    return scores.compute()
+
+
 RECIPE = training.Recipe(iterations=1, batch_size=2, crop_size=33, scale=(1, 1))
 
 
@@ -257,6 +263,19 @@ ENTRIES = [
         {"labels": LABEL, "predictions": ("labels", LABELS.clamp(max=2))},
         "predictions",
         passes=("another class list", "negative"),  # without void there is no band
+    ),
+    *(
+        Entry(
+            f"metrics.{kind.__name__}",
+            lambda kind=kind, **given: image_by_image(kind, **given),
+            {
+                "labels": LABEL,
+                "predictions": ("labels", LABELS.clamp(max=2)),
+                "num_classes": ("integer", 3),
+            },
+            "labels predictions",
+        )
+        for kind in (metrics.ImageScores, metrics.BoundaryF)
     ),
     Entry(
         "metrics.boundary",

@@ -55,7 +55,7 @@ NO_DOOR = {
         SHAPES: "from_layers",
     },
     "dlseg.layers": {TWIN: "output_shape"},
-    "dlseg.metrics": {},
+    "dlseg.metrics": {SHAPES: "per_image"},
     "dlseg.models": {
         NO_VALUE: "ASPP_L ASPP_S FAMILIES LARGE_FOV NETWORKS RELEASED VARIANTS",
         FILES: "released_network",
