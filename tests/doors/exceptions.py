@@ -75,7 +75,7 @@ NO_DOOR = {
         NO_VALUE: "LAST",
         RECORD: "CheckpointError History",
         FILES: "TensorBoard load_checkpoint load_network load_weights save_checkpoint",
-        MACHINERY: "is_main parameter_groups prepare_batch_norm process_group",
+        MACHINERY: "is_main parameter_groups prepare_batch_norm process_group void_of",
         SHAPES: "Recipe learning_rate poly step duplicate_rare",
     },
 }
