@@ -1,11 +1,10 @@
 """F-score of boundaries: how much of what is drawn lies near what should be, and the other way.
 
 For each class of an image, precision P is the share of the predicted boundary that lies at most a
-tolerance away from the labelled one, recall R the share of the labelled one that near the
-predicted; F = 2 P R / (P + R) (Csurka, Larlus and Perronnin 2013, section 4; for one object,
-Perazzi et al. 2016, section 4, who match points of the two contours). A boundary here is the pixels
-of a class that touch another class, left, right, above or below; neither the border of the image
-nor void makes one.
+tolerance away from the labelled one, recall R the share of the labelled one that is near the
+predicted; F = 2 P R / (P + R) (Csurka, Larlus and Perronnin 2013; for one object, Perazzi et al.
+2016, who match points of the two contours). A boundary here is the pixels of a class that touch
+another class, left, right, above or below; neither the border of the image nor void makes one.
 """
 
 import math

@@ -1,7 +1,7 @@
 """IoU and Dice of every image by itself: their means, and the images that are worst.
 
 A score of each image shows what one matrix over the data set hides: a few large failures, or many
-small ones (Csurka, Larlus and Perronnin 2013, section 3).
+small ones (Csurka, Larlus and Perronnin 2013).
 """
 
 import math
