@@ -2,7 +2,8 @@
 
 `DenseCRF` is the module, `dense_crf` a function for those who come from pydensecrf, and
 `dlseg.crf.pydensecrf` has its own names; `lattice_mean_field` is the same in one screen
-(`minimal`). `exact` and `energy` say what is computed; what makes it fast is behind them, in `fast`.
+(`minimal`). `exact` and `energy` say what is computed; what makes it fast is behind them, in
+`fast`.
 """
 
 from dlseg.crf.dense import DenseCRF
