@@ -65,7 +65,8 @@ def test_train_then_evaluate(capsys):
 
 def test_evaluate_writes_what_each_picture_scored(capsys):
     assert dlseg(capsys, "train", *SMALL, "--data", f"voc:{write_voc(Path('data'))}")[0] == 0
-    told = ["evaluate", "--workers", "0", "--split", "train", "--per-image", "new/scores.csv"]
+    told = ["evaluate", "--workers", "0", "--split", "train", "--batch-size", "2"]
+    told += ["--per-image", "new/scores.csv"]
     code, out, err = dlseg(capsys, *told)
     assert (code, err) == (0, "")
     lines = Path("new/scores.csv").read_text(encoding="utf-8").splitlines()
