@@ -136,7 +136,8 @@ def examine_data(data: str | Path, out: Path | None = None) -> tuple[str, bool]:
     kind, folder, options = _kind_and_folder(data)
     if out is None:
         found = survey(folder, kind, **options)
-        return report(found), not any(fault.serious for fault in found.faults)
+        serious = [fault for fault in found.faults + found.together if fault.serious]
+        return report(found), not serious
     if kind not in (None, "folder"):
         raise ValueError(f"--fix mends a folder of pictures and masks: name it folder:{folder}")
     found = survey(folder, "folder", **options)

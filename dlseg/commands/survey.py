@@ -12,9 +12,10 @@ _WIDTH = 20
 
 def report(found: Survey) -> str:
     """All that a survey found, in lines; the last is the verdict."""
-    count = sum(fault.serious for fault in found.faults)
+    faults = found.faults + found.together
+    count = sum(fault.serious for fault in faults)
     verdict = f"FAULTS  {count}" if count else "ok      no fault"
-    lines = [*_found(found), *fault_lines(found.faults), *_shares(found)]
+    lines = [*_found(found), *fault_lines(faults), *_shares(found)]
     return "\n".join([*lines, f"{verdict} in {printable(found.root)}"])
 
 

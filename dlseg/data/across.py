@@ -35,12 +35,17 @@ class Seen:
 
 @dataclass
 class Survey:
-    """All that is known of a folder after one reading. seen: by pair, each once."""
+    """All that is known of a folder after one reading. seen: by pair, each once.
+
+    faults: of lists and files, each by itself. together: what only all files together show, such
+    as copies, one class alone, and classes without a mask.
+    """
 
     root: Path
     datasets: list
     faults: list[Fault]
     seen: dict[Pair, Seen]
+    together: list[Fault] = field(default_factory=list)
 
     def counts(self, dataset) -> np.ndarray:
         """Pixels of each label in a data set, int64 (256,)."""
@@ -53,7 +58,7 @@ class Survey:
 
 def across(found: Survey) -> list[Fault]:
     """Faults and remarks that only all files together show."""
-    faults = _foreign(found) + copies(found)
+    faults = copies(found)
     for home, datasets in _by_home(found).items():
         counts = sum(found.counts(dataset) for dataset in datasets)
         if datasets[0].pairs[0].num_classes == datasets[0].num_classes:  # not ids of Cityscapes
@@ -72,7 +77,7 @@ def _by_home(found: Survey) -> dict[Path, list]:
     return {datasets[0].pairs[0].label.parent: datasets for datasets in groups.values()}
 
 
-def _foreign(found: Survey) -> list[Fault]:
+def foreign(found: Survey) -> list[Fault]:
     """Values and colours that are no label, of all masks of one kind in one fault."""
     total, masks = {}, {}
     for pair, one in found.seen.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from dlseg.data.across import Seen, Survey, across
+from dlseg.data.across import Seen, Survey, across, foreign
 from dlseg.data.faults import DataError, Fault, place_of
 from dlseg.data.files import Pair
 from dlseg.data.own.classes import find_classes
@@ -20,12 +20,12 @@ LISTS = ("train", "val", "trainval")
 
 
 def check_folder(root: str | Path) -> list[Fault]:
-    """All that is wrong with the data sets of files in a folder, such as Pascal VOC; reads all.
+    """What is wrong with lists and files of the data sets in a folder, as Pascal VOC; reads all.
 
     Lists that are missing, empty or overlap with val; images and masks that are missing, damaged,
-    of two sizes, in colours, or hold a label out of range; pictures that are in two splits; masks
-    of one class. A number of images other than published, and a class that no mask has, are
-    remarks, faults that are not serious. Shows a progress bar on a terminal.
+    of two sizes, in colours, or hold a label out of range. A number of images other than published
+    is a remark, a fault that is not serious. Shows a progress bar on a terminal. What only all
+    files together show, as copies in two splits, `survey` has.
     root: as for the data set, see `dlseg.data.registry`. Raises DataError where none is there.
     """
     return survey(root).faults
@@ -53,9 +53,9 @@ def survey(root: str | Path, kind: str | None = None, **options: float) -> Surve
     seen = _see_all(pairs)
     faults += [fault for one in seen.values() for fault in one.faults]
     result = Survey(root, datasets, faults, seen)
-    faults += across(result)
+    faults += foreign(result)
     # An image may have two masks, and its fault comes twice.
-    result.faults = list(dict.fromkeys(faults))
+    result.faults, result.together = list(dict.fromkeys(faults)), across(result)
     return result
 
 

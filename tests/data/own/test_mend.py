@@ -7,11 +7,16 @@ import pytest
 from PIL import Image
 
 from dlseg.commands.main import main
-from dlseg.data import DataError, Folder, check_folder, mend, survey, voc_palette
+from dlseg.data import DataError, Folder, mend, survey, voc_palette
 from tests.data.folders import random_image, random_labels
 
 CLASSES = ("sky", "road", "car")
 COLOURS = np.array([[10, 20, 200], [128, 64, 128], [0, 0, 142]], np.uint8)
+
+
+def everything(root):
+    found = survey(root)
+    return found.faults + found.together
 
 
 def save(path, array, orientation=1, **options):
@@ -70,7 +75,7 @@ def spoil(root):
 def test_all_faults_are_told(tmp_path):
     write_bad(tmp_path)
     expected = spoil(tmp_path)
-    faults = check_folder(tmp_path)
+    faults = everything(tmp_path)
     serious = {fault.path.name: fault.problem for fault in faults if fault.serious}
     assert serious.keys() == expected.keys() and all(fault.remedy for fault in faults)
     for name, problem in expected.items():
@@ -86,7 +91,7 @@ def test_what_was_mended_opens_clean(tmp_path):
     truth = write_bad(tmp_path / "bad")
     spoil(tmp_path / "bad")
     mended = mend(survey(tmp_path / "bad", "folder"), tmp_path / "good")
-    assert check_folder(tmp_path / "good") == []
+    assert everything(tmp_path / "good") == []
     left = {fault.path.name for fault in mended.left}
     assert left == {"5.png", "6.png", "7.png", "8.png", "9.png", "twin.png"}
     seen = {}
@@ -121,14 +126,14 @@ def test_0_and_255(tmp_path):
         lists.mkdir(parents=True, exist_ok=True)
         with (lists / ("val.txt" if seed == 3 else "train.txt")).open("a") as file:
             file.write(f"{seed}\n")
-    (fault,) = [fault for fault in check_folder(tmp_path / "bad") if "alone" in fault.problem]
+    (fault,) = [fault for fault in everything(tmp_path / "bad") if "alone" in fault.problem]
     assert fault.serious and fault.problem == (
         "label 0 alone is ever counted: one class, and nothing to learn; 255, which counts "
         "nowhere, holds 50.0% of the pixels"
     )
     assert "dlseg doctor --data folder:DIR --fix OUT" in fault.remedy
     code = main(["doctor", "--data", f"folder:{tmp_path}/bad", "--fix", f"{tmp_path}/good"])
-    assert code == 0 and check_folder(tmp_path / "good") == []
+    assert code == 0 and everything(tmp_path / "good") == []
     dataset = Folder(tmp_path / "good")
     assert dataset.classes == ("background", "foreground") and dataset.names == ["0", "1", "2"]
     for seed, (_, labels) in enumerate(dataset):
