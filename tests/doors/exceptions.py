@@ -65,7 +65,7 @@ NO_DOOR = {
         SHAPES: "crop_offsets laplacian_pyramid reconstruct uncertainty",
     },
     "dlseg.training": {
-        NO_VALUE: "LAST",
+        NO_VALUE: "BEST LAST",
         RECORD: "CheckpointError History",
         FILES: "TensorBoard load_checkpoint load_network load_weights save_checkpoint",
         MACHINERY: "is_main parameter_groups prepare_batch_norm process_group",
