@@ -185,6 +185,7 @@ COMMANDS = {
     "crf --out": ["crf", "file", "file", "--out", PATH],
     "doctor --data": ["doctor", "--data", PATH],
     "fetch --cache": ["fetch", "--cache", PATH],
+    "train --config": ["train", "--config", PATH],
     "train --out": ["train", "--out", PATH],
     "site --out": ["site", "--out", PATH],
 }

@@ -51,7 +51,7 @@ NO_DOOR = {
     "dlseg.metrics": {},
     "dlseg.models": {
         NO_VALUE: "ASPP_L ASPP_S FAMILIES LARGE_FOV NETWORKS RELEASED VARIANTS",
-        FILES: "released_network",
+        FILES: "released_network released_weights",
         PART: "ASPP Decoder ImagePooling SumASPP auxiliary_head conv_bn_relu initialise_head "
         "tapped with_aux check_batch",
         TWIN: "DeepLabV1 DeepLabV2 DeepLabV3 DeepLabV3Cascade DeepLabV3Plus FCN "
