@@ -306,14 +306,14 @@ def _announce(
 
 
 def _conclude(history: training.History, recipe: Recipe, folder: Path) -> None:
-    done = len(history.losses)
-    if done < recipe.iterations:
-        print(f"ended after {done} iterations: {recipe.patience} validations without a better mIoU")
-    if history.kept:
-        size = history.kept_bytes / 1e6
-        print(f"features of {history.kept} pictures, mirrored ones too, were kept: {size:.0f} MB")
-    if history.best is not None:
-        print(f"best mIoU {history.best[1]:.3f} after {history.best[0]} iterations: {BEST}")
     waiting = history.waiting / max(history.seconds, 1e-9)
     speed = f"{history.images_per_second:.0f} images/s, {waiting:.1%} of the time waiting"
     print(f"trained at {speed} for pictures; checkpoint: {folder / LAST}")
+    if history.kept:
+        size = history.kept_bytes / 1e6
+        print(f"features of {history.kept} pictures, mirrored ones too, were kept: {size:.0f} MB")
+    done, best = len(history.losses), history.best
+    if done < recipe.iterations:
+        print(f"ended after {done} iterations: {recipe.patience} validations without a better mIoU")
+    if best is not None and best[0] < done:
+        print(f"best mIoU {best[1]:.3f}, after {best[0]} iterations: {folder / BEST}")

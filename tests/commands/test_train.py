@@ -280,7 +280,7 @@ def test_patience_and_the_best_checkpoint(capsys, monkeypatch):
     arguments += ["--patience", "2", "--freeze-batch-norm"]
     code, out, _ = dlseg(capsys, "train", *arguments)
     assert code == 0 and "ended after 6 iterations: 2 validations without a better mIoU" in out
-    assert re.search(r"best mIoU 0\.\d+ after 2 iterations: .*best\.pt", out)
+    assert re.search(r"best mIoU 0\.\d+, after 2 iterations: .*best\.pt", out)
     best, last = (load_checkpoint(f"runs/1/{name}") for name in ("best.pt", "last.pt"))
     assert best["iteration"] == 2 and last["iteration"] == 6
     code, out, _ = dlseg(capsys, "evaluate", "runs/1/best.pt", "--workers", "0")
