@@ -29,8 +29,7 @@ from dlseg.data import data_names
 from dlseg.metrics import ConfusionMatrix
 from dlseg.paths import check_path, path_argument
 from dlseg.schema import choice, integer, number, text
-from dlseg.training import BEST, LAST, Recipe, TensorBoard, is_main
-from dlseg.training.recipe import CHECKS
+from dlseg.training import BEST, LAST, RECIPE_CHECKS, Recipe, TensorBoard, is_main
 
 
 def _class_weights(given: str) -> str | list[float]:
@@ -84,6 +83,7 @@ OPTIONS = {
     "seed": (int, "of first weights, order, augmentation and dropout"),
 }
 SWITCHES = {
+    "flip": "mirror every second picture",
     "freeze_batch_norm": "neither its statistics nor its scale and shift change",
     "freeze_backbone": "only the head learns; the backbone's weights and batch norm stay",
     "cache_features": "with --freeze-backbone, which it implies: what the backbone makes of each "
@@ -101,7 +101,7 @@ RUN = {
 }
 _JOB = {name: text(False) for name in ("data", "split", "network", "weights")}
 _JOB |= {"output_stride": integer(1), "width": number(0), "validate": number(0, 1)}
-ENTRIES = _JOB | CHECKS | {name: check for name, (_, check) in RUN.items()}  # of a run.toml
+ENTRIES = _JOB | RECIPE_CHECKS | {name: check for name, (_, check) in RUN.items()}  # of a run.toml
 
 
 def add(parser: argparse.ArgumentParser, _name: str) -> None:
@@ -146,7 +146,7 @@ def _default(name: str) -> str:
     if name == "data":
         return "scenes"
     found = {
-        kind: _word(getattr(job.recipe if name in CHECKS else job, name))
+        kind: _word(getattr(job.recipe if name in RECIPE_CHECKS else job, name))
         for kind, job in {**DEFAULTS, "other data": PICTURES}.items()
     }
     kinds = {value: [kind for kind in found if found[kind] == value] for value in found.values()}

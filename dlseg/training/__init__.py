@@ -19,6 +19,7 @@ from dlseg.training.evaluate import evaluate
 from dlseg.training.loader import TrainingPictures, duplicate_rare
 from dlseg.training.losses import ScoreMaps, segmentation_loss, shrink_labels, void_of
 from dlseg.training.optimiser import parameter_groups, prepare_batch_norm
+from dlseg.training.recipe import CHECKS as RECIPE_CHECKS
 from dlseg.training.recipe import Recipe
 from dlseg.training.run import BEST, History
 from dlseg.training.schedule import learning_rate, poly, step

@@ -72,7 +72,7 @@ NO_DOOR = {
         SHAPES: "crop_offsets laplacian_pyramid reconstruct uncertainty",
     },
     "dlseg.training": {
-        NO_VALUE: "BEST LAST",
+        NO_VALUE: "BEST LAST RECIPE_CHECKS",
         RECORD: "CheckpointError History",
         FILES: "TensorBoard load_checkpoint load_network load_weights save_checkpoint",
         MACHINERY: "is_main parameter_groups prepare_batch_norm process_group void_of",
