@@ -193,6 +193,7 @@ COMMANDS = {
     "doctor --data": ["doctor", "--data", PATH],
     "doctor --fix": ["doctor", "--data", "voc", "--fix", PATH],
     "fetch --cache": ["fetch", "--cache", PATH],
+    "train --config": ["train", "--config", PATH],
     "train --out": ["train", "--out", PATH],
     "site --out": ["site", "--out", PATH],
 }

@@ -34,9 +34,13 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
     option("--out", required=True, type=path_argument, help=text)
     text = "kernels that others shipped; default: pydensecrf"
     option("--preset", default="pydensecrf", metavar="NAME", help=text)
-    option("--sxy", type=float, help="appearance kernel: width in pixels")
-    option("--srgb", type=float, help="appearance kernel: width in colours, 0 to 255")
-    option("--weight", type=float, help="appearance kernel: its weight")
+    option("--sxy", type=float, help="appearance kernel: width in pixels; default: the preset's")
+    option(
+        "--srgb",
+        type=float,
+        help="appearance kernel: width in colours, 0 to 255; default: the preset's",
+    )
+    option("--weight", type=float, help="appearance kernel: its weight; default: the preset's")
     option("--iterations", type=int, default=10, help="of mean field; default: 10")
     text = f"how far a label of the mask is trusted, above 1/C and below 1; default: {CONFIDENCE}"
     option("--confidence", type=float, help=text)

@@ -9,7 +9,7 @@ from pathlib import Path
 from dlseg import training
 from dlseg.aside import new_file
 from dlseg.checks import CommandError
-from dlseg.commands.jobs import saved_data
+from dlseg.commands.jobs import open_saved
 from dlseg.commands.shared import add_device, add_inference, add_workers, computing, last_run
 from dlseg.data import open_data
 from dlseg.doors import check_same_classes
@@ -29,7 +29,7 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
     parser.add_argument("--data", help="default: what it was trained on")
     parser.add_argument("--split", default="val", help="default: val")
     add_inference(parser)
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=16, help="images computed together")
     add_workers(parser)
     add_device(parser)
     parser.add_argument(
@@ -48,7 +48,10 @@ def evaluate(arguments: argparse.Namespace) -> int:
     with computing(arguments) as device:
         path = arguments.checkpoint or last_run() / LAST
         model, entries = load_network(path, arguments.output_stride)
-        dataset = open_data(arguments.data or saved_data(entries, path), arguments.split)
+        if arguments.data:
+            dataset = open_data(arguments.data, arguments.split)
+        else:
+            dataset = open_saved(entries, path, arguments.split)
         check_names(entries["extra"].get("classes"), dataset.classes)
         options = arguments.batch_size, arguments.scales, arguments.flip, arguments.workers
         images = arguments.per_image and ImageScores(dataset.num_classes, void_of(dataset))

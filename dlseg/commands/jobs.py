@@ -7,9 +7,12 @@ import torch
 from torch import nn
 
 from dlseg.checks import CommandError
-from dlseg.data import kind_and_folder
+from dlseg.commands.shared import one_line
+from dlseg.commands.start import IMAGENET, start_from
+from dlseg.data import kind_and_folder, open_data
 from dlseg.models import build_model, describe
-from dlseg.training import LAST, Recipe, load_checkpoint, load_weights
+from dlseg.schema import Unfit, integer, maybe, record, switch
+from dlseg.training import LAST, Recipe, load_checkpoint
 
 
 @dataclass(frozen=True)
@@ -17,8 +20,9 @@ class Job:
     """Everything that decides a training, as plain values.
 
     data: its name, see `dlseg.data.registry`. split: which pictures. network, output_stride, width:
-    see `describe`. weights: to start from, None, "imagenet" (the backbone's) or the file of a
-    checkpoint.
+    see `describe`. weights: to start from, None, "imagenet" (the backbone's), or as `start_from`
+    has it. validate: the share of the pictures that is held out for validation, of data that are
+    not split.
     """
 
     data: str
@@ -28,6 +32,7 @@ class Job:
     width: float
     recipe: Recipe
     weights: str | None = None
+    validate: float | None = None
 
     def changed(self, options: dict) -> "Job":
         """This job with options of the command line, fields of it or of its recipe, None left out.
@@ -43,20 +48,28 @@ class Job:
         """The network's description, as `build_model` takes it."""
         return describe(self.network, num_classes, self.output_stride, self.width)
 
-    def build(self, num_classes: int) -> nn.Module:
-        """The network with the weights to start from; those made by lot follow from the seed."""
+    def open(self, split: str):
+        """The pictures of that split, see `dlseg.data.open_data`."""
+        return open_split(self.data, split, self.validate)
+
+    def build(self, num_classes: int) -> tuple[nn.Module, str]:
+        """The network with the weights to start from, and what it says of them, "" for none.
+
+        Weights made by lot follow from the seed.
+        """
         torch.manual_seed(self.recipe.seed)
-        published = self.weights if self.weights == "imagenet" else None
+        published = self.weights if self.weights == IMAGENET else None
         model = build_model(self.describe(num_classes), published)
-        if self.weights not in (None, "imagenet"):
-            load_weights(model, self.weights)
-        return model
+        if published:
+            return model, "the backbone starts from ImageNet's weights; begun anew: the head"
+        return model, start_from(model, self.weights) if self.weights else ""
 
     def extra(self, dataset) -> dict:
         """What the checkpoint keeps for `saved_job` and `predict`."""
         return {
             "data": self.data,
             "split": self.split,
+            **({} if self.validate is None else {"validate": self.validate}),
             "classes": list(dataset.classes),
             "palette": dataset.palette.tolist(),
         }
@@ -72,7 +85,17 @@ _V3 = Recipe(
     scale=(0.5, 2.0),
 )
 _STREETS = replace(_V3, iterations=90_000, crop_size=769)
-# By the kind of data; one that is not here is trained as VOC is.
+# One's own pictures: few, of any size; AdamW takes them far in few steps.
+_PICTURES = Recipe(
+    iterations=1000,
+    learning_rate=1e-3,
+    optimiser="adamw",
+    weight_decay=1e-2,
+    crop_size=257,
+    scale=(0.5, 2.0),
+)
+PICTURES = Job("", "train", "deeplabv3plus-mobilenetv2", 16, 1.0, _PICTURES)
+# By the kind of data; one that is not here is trained as PICTURES are.
 DEFAULTS = {
     "scenes": Job("scenes", "train", "fcn-resnet18", 8, 0.25, Recipe()),
     "voc": Job("voc", "train", "fcn-resnet50", 16, 1.0, _V3),
@@ -80,14 +103,18 @@ DEFAULTS = {
 }
 
 
+# Of the options that decide nothing about the weights, those with which a resumed run goes on.
+KEPT = {"checkpoint_every": integer(1), "validate_every": maybe(integer(1)), "tensorboard": switch}
+
+
 def default_job(data: str) -> Job:
     """The job for data of that name. ValueError where there is no such kind."""
     kind, _ = kind_and_folder(data)
-    return replace(DEFAULTS.get(kind, DEFAULTS["voc"]), data=data)
+    return replace(DEFAULTS.get(kind, PICTURES), data=data)
 
 
-def saved_job(folder: Path) -> Job:
-    """The job that the checkpoint in `folder` belongs to.
+def saved_job(folder: Path) -> tuple[Job, dict]:
+    """The job that the checkpoint in `folder` belongs to, and what it says of KEPT.
 
     Raises CheckpointError if there is none, CommandError if `dlseg train` did not write it.
     """
@@ -97,7 +124,10 @@ def saved_job(folder: Path) -> Job:
     if split is None or entries["model"] is None:
         raise CommandError(f"{path} was not written by dlseg train: it lacks extra.split or model")
     model = {name: value for name, value in entries["model"].items() if name != "num_classes"}
-    return Job(data, split, recipe=Recipe(**entries["recipe"]), **model)
+    recipe, validate = Recipe(**entries["recipe"]), saved_share(entries, path)
+    with one_line(Unfit, start=f"{path}: "):
+        run = record({}, KEPT)("extra.run", entries["extra"].get("run", {}))
+    return Job(data, split, recipe=recipe, validate=validate, **model), run
 
 
 def saved_data(entries: dict, path: Path) -> str:
@@ -105,3 +135,22 @@ def saved_data(entries: dict, path: Path) -> str:
     if "data" not in entries["extra"]:
         raise CommandError(f"{path} was not written by dlseg train: it does not name its data")
     return entries["extra"]["data"]
+
+
+def saved_share(entries: dict, path: Path) -> float | None:
+    """The share of the pictures that was held out for validation; None for data that are split."""
+    share = entries["extra"].get("validate")
+    if share is not None and not (type(share) is float and 0 < share < 1):
+        raise CommandError(f"{path}: extra.validate must be a share above 0 and below 1")
+    return share
+
+
+def open_saved(entries: dict, path: Path, split: str):
+    """The pictures that the checkpoint `path`, with these entries, was trained on, or held out."""
+    return open_split(saved_data(entries, path), split, saved_share(entries, path))
+
+
+def open_split(data: str, split: str, validate: float | None):
+    """The data set of that name. validate: the share held out, of data that are not split."""
+    options = {} if validate is None else {"validate": validate}
+    return open_data(data, split, **options)

@@ -59,14 +59,24 @@ def _run(argv: list[str], rows: Rows) -> int:
     parser = argparse.ArgumentParser(prog="dlseg", description="Segment images with DeepLab")
     parser.add_argument("--version", action="version", version=f"dlseg {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    plain = argparse.RawDescriptionHelpFormatter
     for name, (module, purpose) in rows.items():
-        command = commands.add_parser(name, help=purpose, formatter_class=plain)
+        command = commands.add_parser(name, help=purpose, formatter_class=_Help)
         if argv[:1] == [name]:
             command.description = _imported(module).__doc__
             _imported(module).add(command, name)
     arguments = parser.parse_args(argv)
     return arguments.function(arguments)
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Texts as they are written; the default of each option that has one and does not say it."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        words, default = action.help or "", action.default
+        if default in (None, False, argparse.SUPPRESS) or "default" in words:
+            return words
+        shown = " ".join(map(str, default)) if isinstance(default, list | tuple) else default
+        return f"{words}; default: {shown}".removeprefix("; ").replace("%", "%%")
 
 
 @contextmanager

@@ -24,6 +24,6 @@ from dlseg.models.fcn import FCN
 from dlseg.models.output_stride import at_output_stride
 from dlseg.models.published import torchvision_deeplabv3
 from dlseg.models.registry import FAMILIES, NETWORKS, build_model, describe
-from dlseg.models.released import RELEASED, released_network
+from dlseg.models.released import RELEASED, released_network, released_weights
 from dlseg.models.scores import ScoreMap
 from dlseg.models.tap import auxiliary_head, tapped, with_aux

@@ -123,3 +123,23 @@ def released_network(name: str, output_stride: int | None = None) -> nn.Module:
     if output_stride is None:
         output_stride = 8 if name.startswith("torchvision") else 16
     return RELEASED[name].make(output_stride).eval()
+
+
+@torch.no_grad()
+def released_weights(name: str) -> dict[str, Tensor]:
+    """The state dict of a released network, `name` as above, for networks by their ordinary names.
+
+    Google's take images in a range of their own, see `AuthorsMobileNetV2`; here that is part of the
+    first convolution and its batch norm, so a plain `MobileNetV2` computes with them what theirs
+    does. Only where windows reach over the border do they differ a little: the authors pad with
+    their middle grey, and that is not quite ImageNet's mean.
+    Raises as `released_network`.
+    """
+    model = released_network(name)
+    if isinstance(model.backbone, AuthorsMobileNetV2):
+        convolution, norm = model.backbone.features[0][:2]
+        mean, std = torch.tensor(_MEAN), torch.tensor(_STD)  # (3,)
+        offset = mean * 255 / 128 - 1
+        norm.running_mean -= (convolution.weight * offset[:, None, None]).sum((1, 2, 3))
+        convolution.weight *= (std * 255 / 128)[:, None, None]
+    return model.state_dict()

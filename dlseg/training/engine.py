@@ -24,12 +24,14 @@ from dlseg.checks import check_integer
 from dlseg.doors import check_same_classes
 from dlseg.paths import check_path
 from dlseg.training.checkpoint import LAST, CheckpointError
+from dlseg.training.criteria import REGIONS, make_criterion
 from dlseg.training.distributed import distribute, is_main, processes, rank, sum_over_processes
+from dlseg.training.features import KeptFeatures, frozen, given
 from dlseg.training.loader import TrainingPictures, training_batches
-from dlseg.training.losses import IGNORE, ScoreMaps, labelled_pixels, loss_sums, void_of
+from dlseg.training.losses import Loss, PixelLoss, ScoreMaps, WholeBatch, classes_of
 from dlseg.training.optimiser import make_optimiser, prepare_batch_norm, set_learning_rate
-from dlseg.training.recipe import Recipe
-from dlseg.training.run import History, Run
+from dlseg.training.recipe import Recipe, whole_batch
+from dlseg.training.run import BEST, BEST_BY, History, Run
 from dlseg.training.schedule import learning_rate
 
 DROPOUT = 2  # the stream of random numbers beside those of `loader`
@@ -51,32 +53,51 @@ def train(
     watch: Watch | None = None,
     validate: Callable[[], dict[str, float]] | None = None,
     validate_every: int | None = None,
+    loss: Loss | None = None,
 ) -> History:
     """Train `model` on `dataset` by `recipe`; shows a progress bar on a terminal.
 
-    model: see `dlseg.models`; it is changed, and left on `device` in eval mode.
+    model: takes images (B, 3, H, W) and returns logits, see `logits_of` in `dlseg.doors`; it is
+    changed, and left on `device` in eval mode. Its attribute `backbone`, if it has one, is the part
+    that recipe.head_multiplier and freeze_backbone are about. dataset: see `dlseg.data`; the number
+    of classes is its, or else the model's `num_classes`.
     folder: where the checkpoint last.pt goes, before the first step, every checkpoint_every
     iterations and at the end; None: nowhere. It is this training's alone until the end.
     resume: go on from it; without, it must not be there.
     description, extra: entries of the checkpoint, see `dlseg.training.checkpoint`. workers:
     processes that prepare pictures; they change nothing but the speed.
     Called in every process: watch, after each step, with (iteration, loss, learning rate);
-    validate, at the end, and every validate_every iterations if given; its metrics are kept.
+    validate, at the end, and every validate_every iterations if given; its metrics, the same in all
+    processes, are kept. Whenever one called "mean IoU" is larger than before, the checkpoint is
+    written as best.pt too, and recipe.patience counts from there.
+    loss: of your own in place of the recipe's, `loss(logits, labels)`, see `WholeBatch`; no entry
+    of the checkpoint tells it, so give it again to resume.
     Raises ValueError for what does not fit together, CheckpointError for a file that cannot be
     written or read, BlockingIOError where another process trains in the folder, FloatingPointError
     where the loss is no longer a number; the last checkpoint stays good.
     """
     _check_periods(checkpoint_every, validate_every)
+    _check_ends(recipe, validate, loss)
     path = check_path("folder", folder) / LAST if folder is not None else None
-    with _alone(path, resume):
+    with ExitStack() as held:
+        held.enter_context(_alone(path, resume))
         run = _new_run(model, dataset, recipe, torch.device(device), description, extra)
         _begin(run, path, resume)
-        for iteration, rate in _steps(run, dataset, workers, path, watch):
+        held.enter_context(frozen(model, recipe.freeze_backbone))
+        steps = () if _stalled(run) else _steps(run, dataset, workers, path, watch, loss)
+        for iteration, rate in steps:
+            better = False
             if validate is not None and _due(iteration, recipe, validate_every):
-                run.history.measure(iteration + 1, validate())
-            if path is not None and _due(iteration, recipe, checkpoint_every):
+                better = _measure(run, iteration + 1, validate())
+            ends = _stalled(run)
+            if path is not None and (better or ends or _due(iteration, recipe, checkpoint_every)):
                 _check_weights(model, iteration, rate, path)
-                run.save(path)
+                if better:
+                    run.save(path.with_name(BEST))
+                if ends or _due(iteration, recipe, checkpoint_every):
+                    run.save(path)
+            if ends:
+                break
     model.eval()
     return run.history
 
@@ -106,7 +127,7 @@ def _new_run(
     extra: dict | None,
 ) -> Run:
     """A run before its first step, on `device`. ValueError where the numbers of classes differ."""
-    check_same_classes(getattr(model, "num_classes", None), dataset.num_classes)
+    check_same_classes(getattr(model, "num_classes", None), classes_of(dataset, model))
     half = device.type == "cuda" and recipe.mixed_precision
     scaler = torch.amp.GradScaler(device.type, enabled=half)
     model.to(device)
@@ -133,6 +154,31 @@ def _check_periods(checkpoint_every: int, validate_every: int | None) -> None:
         check_integer("validate_every", validate_every, 1)
 
 
+def _check_ends(recipe: Recipe, validate: Callable | None, loss: Loss | None) -> None:
+    """ValueError for patience with nothing to wait for, and a loss that cannot be had in parts."""
+    if recipe.patience and validate is None:
+        raise ValueError("patience counts validations: give validate and validate_every")
+    name = recipe.criterion if loss is None else "a loss of your own"
+    if (loss is not None or name in REGIONS) and (recipe.accumulate > 1 or processes() > 1):
+        raise ValueError(whole_batch(name, "accumulate=1 and train in one process"))
+
+
+def _measure(run: Run, iterations: int, metrics: dict[str, float]) -> bool:
+    """Keep what `validate` gave after so many iterations; whether it is the best so far."""
+    if run.recipe.patience and BEST_BY not in metrics:
+        raise ValueError(f"patience waits for a metric {BEST_BY!r}, got {', '.join(metrics)}")
+    run.history.measure(iterations, metrics)
+    best = run.history.best
+    return best is not None and best[0] == iterations
+
+
+def _stalled(run: Run) -> bool:
+    """Whether the recipe's patience is over; from what is measured, so also of a resumed run."""
+    best, patience = run.history.best, run.recipe.patience
+    since = [done for done in run.history.metrics if best is None or done > best[0]]
+    return 0 < patience <= len(since)
+
+
 def _due(iteration: int, recipe: Recipe, every: int | None) -> bool:
     """Whether an iteration ends a period of `every`, or the training."""
     done = iteration + 1
@@ -140,34 +186,56 @@ def _due(iteration: int, recipe: Recipe, every: int | None) -> bool:
 
 
 def _steps(
-    run: Run, dataset: Dataset, workers: int, path: Path | None, watch: Watch | None
+    run: Run,
+    dataset: Dataset,
+    workers: int,
+    path: Path | None,
+    watch: Watch | None,
+    loss: Loss | None,
 ) -> Iterator[tuple[int, float]]:
     """Make the steps that are left, one for each (iteration, learning rate) that is given."""
     recipe, history, device = run.recipe, run.history, next(run.model.parameters()).device
-    start = len(history.losses)
-    pictures = TrainingPictures(dataset, recipe, rank(), processes(), start)
-    batches = training_batches(pictures, workers, device)
-    maps = ScoreMaps(run.model, recipe.loss, dataset.num_classes)
-    network, void = distribute(maps, device), void_of(dataset)
+    start, classes = len(history.losses), classes_of(dataset, run.model)
+    pictures = TrainingPictures(dataset, recipe, rank(), processes(), start, classes)
+    batches = _batches(pictures, run, workers, device)
+    criterion = make_criterion(recipe, dataset, classes, device, loss)
+    network = distribute(ScoreMaps(run.model, recipe.loss, classes), device)
     began = time.perf_counter()
     for iteration in _progress(start, recipe.iterations, history):
         asked = time.perf_counter()
-        images, labels = next(batches)
+        images, labels, maps = next(batches)
         history.waiting += time.perf_counter() - asked
         rate = learning_rate(recipe, iteration)
         set_learning_rate(run.optimiser, rate)
         prepare_batch_norm(run.model, recipe)
         _seed_dropout(recipe.seed, iteration)
-        batch = images, labels, recipe.accumulate, void
-        loss = train_step(network, run.optimiser, run.scaler, *batch)
-        _check_loss(loss, iteration, rate, path)
-        history.losses.append(loss)
+        with given(getattr(run.model, "backbone", None), maps):
+            batch = images, labels, recipe.accumulate, criterion
+            value = train_step(network, run.optimiser, run.scaler, *batch)
+        _check_loss(value, iteration, rate, path)
+        history.losses.append(value)
         history.images += recipe.batch_size
         history.seconds = time.perf_counter() - began
         history.learning_rate = rate
         if watch is not None:
-            watch(iteration, loss, rate)
+            watch(iteration, value, rate)
+        paused = time.perf_counter()
         yield iteration, rate
+        began += time.perf_counter() - paused  # validation and checkpoints are no training
+
+
+def _batches(
+    pictures: TrainingPictures, run: Run, workers: int, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor, object]]:
+    """Images, labels, and what the backbone makes of them where that is kept, or None."""
+    if not run.recipe.cache_features:
+        for images, labels in training_batches(pictures, workers, device):
+            yield images, labels, None
+        return
+    features = KeptFeatures(pictures, run.model, device)
+    for batch in features.batches():
+        run.history.kept, run.history.kept_bytes = features.count, features.size
+        yield batch
 
 
 def _progress(start: int, stop: int, history: History) -> Iterator[int]:
@@ -177,11 +245,7 @@ def _progress(start: int, stop: int, history: History) -> Iterator[int]:
     with tqdm(total=stop, initial=start, desc="training", disable=hidden) as bar:
         for iteration in range(start, stop):
             yield iteration
-            bar.set_postfix_str(
-                f"loss {history.losses[-1]:.3f}, lr {history.learning_rate:.2g}, "
-                f"{history.images_per_second:.0f} images/s",
-                refresh=False,
-            )
+            bar.set_postfix_str(history.line, refresh=False)
             bar.update()
 
 
@@ -192,13 +256,15 @@ def train_step(
     images: Tensor,
     labels: Tensor,
     accumulate: int = 1,
-    ignore_index: int = IGNORE,
+    criterion: PixelLoss | WholeBatch = PixelLoss(),  # noqa: B008, it is frozen
 ) -> float:
     """One step of the optimiser on one batch; gives its loss; no step if that is no number.
 
     network: `ScoreMaps`, alone or distributed. images: (B, 3, H, W), labels: (B, H, W), this
-    process's share, in which `ignore_index` counts nothing; computed in `accumulate` parts.
-    The loss is the mean over the labelled pixels of the whole batch, of all parts and processes.
+    process's share, computed in `accumulate` parts. criterion: the loss, and the label that counts
+    nothing in it.
+    The loss is the mean over the labelled pixels of the whole batch, of all parts and processes,
+    but for one of a whole batch, which has no parts.
     """
     network.zero_grad(set_to_none=True)
     parts = list(zip(images.chunk(accumulate), labels.chunk(accumulate), strict=True))
@@ -208,9 +274,9 @@ def train_step(
             with torch.autocast(images.device.type, enabled=scaler.is_enabled()):
                 maps = network(part)
             if counts is None:  # only now the sizes of the maps are known
-                labelled = labelled_pixels(maps, labels, ignore_index)
-                counts = sum_over_processes(labelled).clamp(min=1)
-            loss = (loss_sums(maps, target, ignore_index) / counts).sum()
+                counts = sum_over_processes(criterion.counts(maps, labels))
+                counts = counts.where(counts > 0, 1)
+            loss = (criterion.sums(maps, target) / counts).sum()
             # The gradients of the processes are averaged; times their number, they are added.
             scaler.scale(loss * processes()).backward()
         total += loss.detach()

@@ -14,7 +14,7 @@ from dlseg.doors import check_same_classes
 from dlseg.inference import probabilities
 from dlseg.metrics import BoundaryF, ConfusionMatrix, ImageScores
 from dlseg.training.distributed import is_main, processes, rank
-from dlseg.training.losses import void_of
+from dlseg.training.losses import classes_of, void_of
 
 
 class Pictures(Dataset):
@@ -51,10 +51,11 @@ def evaluate(
     """
     check_integer("batch_size", batch_size, 1)
     check_integer("workers", workers, 0)
-    check_same_classes(getattr(model, "num_classes", None), dataset.num_classes)
+    classes = classes_of(dataset, model)
+    check_same_classes(getattr(model, "num_classes", None), classes)
     device = torch.device(device)
     model.to(device)
-    matrix = ConfusionMatrix(dataset.num_classes, void_of(dataset))
+    matrix = ConfusionMatrix(classes, void_of(dataset))
     pictures = Pictures(dataset, range(rank(), len(dataset), processes()))
     indices = iter(pictures.indices)
     # disable=None: no bar unless standard error is a terminal
@@ -62,7 +63,7 @@ def evaluate(
     with tqdm(total=len(pictures), desc="evaluating", leave=False, disable=hidden) as bar:
         for images, labels in same_size_batches(pictures, batch_size, workers):
             scores = probabilities(model, images.to(device), scales, flip)  # (B, C, H, W)
-            check_same_classes(scores.shape[1], dataset.num_classes)
+            check_same_classes(scores.shape[1], classes)
             predictions = scores.argmax(1).cpu()
             matrix.update(labels, predictions)
             if image_scores is not None:

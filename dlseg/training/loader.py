@@ -23,7 +23,7 @@ from dlseg.data import (
     RandomScale,
 )
 from dlseg.doors import check_labels
-from dlseg.training.losses import void_of
+from dlseg.training.losses import classes_of, void_of
 from dlseg.training.recipe import Recipe
 
 ORDER, AUGMENTATION = 0, 1  # streams of random numbers that must not meet
@@ -60,16 +60,26 @@ class TrainingPictures(Dataset):
     """What one process computes in the whole training: (image, labels) by place in the run.
 
     dataset: see `dlseg.data`. rank, processes: this process takes the rank-th share of each batch.
-    start: the first iteration, of which item 0 is this process's first picture.
+    start: the first iteration, of which item 0 is this process's first picture. classes: how many;
+    None: as the data say.
     Items: uint8 (crop, crop, 3) and (crop, crop), which are quicker to pass on than floats.
     Raises ValueError for an empty data set, one without the classes to bootstrap, a batch that does
     not fall into shares, and, at the item, for labels that are no class.
     """
 
-    def __init__(self, dataset, recipe: Recipe, rank: int = 0, processes: int = 1, start: int = 0):
+    def __init__(
+        self,
+        dataset,
+        recipe: Recipe,
+        rank: int = 0,
+        processes: int = 1,
+        start: int = 0,
+        classes: int | None = None,
+    ):
         if not len(dataset):
             raise ValueError("there is nothing to train on: the data set has no pictures")
         self.dataset, self.recipe = dataset, recipe
+        self.classes = classes_of(dataset) if classes is None else classes
         self.rank, self.start, self.share = rank, start, recipe.share(processes)
         self.transform = augmentation(recipe, void_of(dataset))
         self.indices: Sequence[int] = range(len(dataset))
@@ -82,14 +92,23 @@ class TrainingPictures(Dataset):
         return (self.recipe.iterations - self.start) * self.share
 
     def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
-        step, place = divmod(item, self.share)
-        iteration, place = self.start + step, self.rank * self.share + place
-        index = self.index(iteration * self.recipe.batch_size + place)
-        image, labels = self.dataset[index]
-        self._check(labels, index)
+        iteration, place = self.place(item)
+        image, labels = self.picture(self.index(iteration * self.recipe.batch_size + place))
         rng = np.random.default_rng([self.recipe.seed, AUGMENTATION, iteration, place])
         image, labels = self.transform(image, labels, rng)
         return torch.from_numpy(image), torch.from_numpy(labels)
+
+    def place(self, item: int) -> tuple[int, int]:
+        """The iteration of an item, and its place in that one's batch over all processes."""
+        step, place = divmod(item, self.share)
+        return self.start + step, self.rank * self.share + place
+
+    def picture(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """A picture as it comes, and its labels; ValueError for labels that are no class."""
+        image, labels = self.dataset[index]
+        void = getattr(self.dataset, "ignore_index", 255)
+        check_labels(f"labels of picture {index}", labels, self.classes, void)
+        return image, labels
 
     def index(self, position: int) -> int:
         """Which picture is the position-th of the run: every one once, then again, reshuffled.
@@ -101,10 +120,6 @@ class TrainingPictures(Dataset):
             rng = np.random.default_rng([self.recipe.seed, ORDER, epoch])
             self.epoch, self.order = epoch, rng.permutation(len(self.indices))
         return self.indices[self.order[place]]
-
-    def _check(self, labels: np.ndarray, index: int) -> None:
-        void = getattr(self.dataset, "ignore_index", 255)
-        check_labels(f"labels of picture {index}", labels, self.dataset.num_classes, void)
 
 
 def training_batches(

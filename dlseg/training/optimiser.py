@@ -14,13 +14,16 @@ REMEMBERED = {"sgd": {"momentum_buffer"}, "adamw": {"step", "exp_avg", "exp_avg_
 def make_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The optimiser of `recipe` on what it lets learn.
 
-    model: its attribute `backbone` holds the backbone; every other parameter is the head's.
+    model: its attribute `backbone` holds the backbone; every other parameter is the head's. Without
+    such all learn at one rate, and a recipe that asks for more is refused with ValueError.
     Each group of parameters has a "multiplier" of the learning rate, see `set_learning_rate`.
     Source: DeepLab v1, section 5 (the classifier learns 10 times faster).
     """
     slow, head = recipe.head_multiplier, recipe.head_bias_multiplier
     multipliers = {"backbone": 1.0, "head": slow, "head bias": slow if head is None else head}
-    groups = parameter_groups(model, recipe.freeze_batch_norm)
+    if not hasattr(model, "backbone"):
+        _check_one_rate(model, recipe)
+    groups = parameter_groups(model, recipe.freeze_batch_norm, recipe.freeze_backbone)
     learning = [
         {"params": parameters, "multiplier": multipliers[name], "name": name}
         for name, parameters in groups.items()
@@ -31,6 +34,19 @@ def make_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         betas = (recipe.momentum, 0.999)
         return torch.optim.AdamW(learning, lr=rate, betas=betas, weight_decay=decay)
     return torch.optim.SGD(learning, lr=rate, momentum=recipe.momentum, weight_decay=decay)
+
+
+def _check_one_rate(model: nn.Module, recipe: Recipe) -> None:
+    """ValueError where a recipe tells backbone from head, for a model that does not."""
+    asked = {"head_multiplier": 1, "head_bias_multiplier": (None, 1), "freeze_backbone": False}
+    for name, plain in asked.items():
+        value = getattr(recipe, name)
+        if value not in (plain if isinstance(plain, tuple) else (plain,)):
+            raise ValueError(
+                f"{name}={value} needs a model whose attribute backbone tells backbone from head, "
+                f"and {type(model).__name__} has none: set model.backbone to the part that is it, "
+                f"or leave out {name}"
+            )
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, saved: dict, recipe: Recipe) -> None:
@@ -63,23 +79,25 @@ def _check_memory(entry: str, memory: dict, shape: torch.Size | None, names: set
             raise Unfit(f"{entry}.{name} must be a tensor of shape {wanted}, got {given}")
 
 
-def parameter_groups(model: nn.Module, freeze_batch_norm: bool) -> dict[str, list[nn.Parameter]]:
+def parameter_groups(
+    model: nn.Module, freeze_batch_norm: bool, freeze_backbone: bool = False
+) -> dict[str, list[nn.Parameter]]:
     """The parameters that learn: of the "backbone", the "head", and the "head bias".
 
-    Raises ValueError for a model without `backbone`.
+    All of a model without `backbone` are in the first group.
+    Raises ValueError where nothing is left that learns.
     """
-    if not hasattr(model, "backbone"):
-        raise ValueError(
-            f"{type(model).__name__} has no attribute backbone, which tells backbone from head"
-        )
     frozen = batch_norm_parameters(model) if freeze_batch_norm else set()
-    backbone = set(model.backbone.parameters())  # by identity: wrapped models have other names
+    backbone = set(getattr(model, "backbone", model).parameters())  # wrapped, names are others
+    frozen |= backbone if freeze_backbone else set()
     groups = {"backbone": [], "head": [], "head bias": []}
     for name, parameter in model.named_parameters():
         if parameter in frozen or not parameter.requires_grad:
             continue
         head = "head bias" if name.endswith("bias") else "head"
         groups["backbone" if parameter in backbone else head].append(parameter)
+    if not any(groups.values()):
+        raise ValueError("no parameter of the model learns: all are frozen, or it has none")
     return groups
 
 
@@ -99,10 +117,12 @@ def prepare_batch_norm(model: nn.Module, recipe: Recipe) -> None:
     """Put `model` in training mode, its batch norms as `recipe` says: frozen, or with its decay.
 
     A frozen batch norm normalises by its running statistics and does not change them (DeepLab v3,
-    section 4.1).
+    section 4.1); all of a frozen backbone computes as it does when it predicts.
     """
     model.train()
+    if recipe.freeze_backbone:
+        model.backbone.eval()
     for module in model.modules():
         if isinstance(module, _BatchNorm):
-            module.train(not recipe.freeze_batch_norm)
+            module.train(module.training and not recipe.freeze_batch_norm)
             module.momentum = 1 - recipe.batch_norm_decay  # PyTorch counts the share of the new

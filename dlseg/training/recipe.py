@@ -14,6 +14,8 @@ from dlseg.schema import Unfit, choice, in_words, integer, listing, maybe, numbe
 OPTIMISERS = ("sgd", "adamw")
 SCHEDULES = ("poly", "step", "constant")
 LOSSES = ("upsampled", "shrunk")
+CRITERIA = ("cross_entropy", "focal", "dice", "lovasz")
+WEIGHTS = ("none", "balanced", "sqrt")  # of classes; or a list of numbers
 
 
 def _scale(entry: str, value: object) -> list[float]:
@@ -24,6 +26,23 @@ def _scale(entry: str, value: object) -> list[float]:
             f"{entry} must be {words}, got {in_words(factors[0])} and {in_words(factors[1])}"
         )
     return factors
+
+
+def _class_weights(entry: str, value: object) -> str | list[float]:
+    if isinstance(value, list | tuple):
+        return listing(number(0), 1)(entry, value)
+    if value not in WEIGHTS:
+        words = f"one of {', '.join(WEIGHTS)}, or a list of a number for each class"
+        raise Unfit(f"{entry} must be {words}, got {in_words(value)}")
+    return value
+
+
+def whole_batch(criterion: str, remedy: str) -> str:
+    """Why a loss of the whole batch cannot be computed in parts, and what to do."""
+    return (
+        f"{criterion} is a ratio over the whole batch, and that of its parts is another loss: give "
+        f"{remedy}, or take cross_entropy or focal"
+    )
 
 
 def _plain(value: object) -> object:
@@ -58,9 +77,17 @@ CHECKS = {
     "bootstrap_classes": listing(integer(0, 255)),
     "bootstrap_copies": integer(0, 10**6),
     "mixed_precision": switch,
+    "criterion": choice(CRITERIA),
+    "class_weights": _class_weights,
+    "focal_gamma": number(0),
+    "freeze_backbone": switch,
+    "cache_features": switch,
+    "patience": integer(0, 10**9),
     "seed": integer(0, 2**63 - 1),
 }
-LATER = {"optimiser"}  # fields that the first checkpoints lack
+# Fields that the first checkpoints lack.
+LATER = {"optimiser", "criterion", "class_weights", "focal_gamma"}
+LATER |= {"freeze_backbone", "cache_features", "patience"}
 RECIPE = record(
     {name: check for name, check in CHECKS.items() if name not in LATER},
     {name: CHECKS[name] for name in LATER},
@@ -88,8 +115,18 @@ class Recipe:
     Batch norm. freeze_batch_norm: neither its statistics nor its scale and shift change.
     batch_norm_decay: share of the old running statistics kept in a step (PyTorch's default 0.9).
 
-    Loss. "upsampled": the logits at the size of the labels (DeepLab v3, section 4.1); "shrunk":
-    the labels at the size of the scores (v1, section 3.1).
+    Loss. loss: "upsampled": the logits at the size of the labels (DeepLab v3, section 4.1);
+    "shrunk": the labels at the size of the scores (v1, section 3.1). criterion: "cross_entropy",
+    or "focal" with its focal_gamma, "dice" or "lovasz", see `dlseg.training.criteria`; the last two
+    are of a whole batch: no accumulate, one process. class_weights: of the first two: "none",
+    "balanced" or "sqrt", counted from the training labels, or a number for each class.
+
+    Parts. freeze_backbone: its weights and its batch norm stay, and only the head learns.
+    cache_features: what the frozen backbone makes of a picture is computed once, and kept in memory
+    (`dlseg.training.features`). That is of whole pictures, all of one size: crop_size is not asked,
+    scale must be (1, 1) and colour 0; with flip the mirrored pictures are kept beside.
+
+    patience: the training ends after so many validations without a better mean IoU; 0 is never.
 
     Pictures. crop_size: pixels, both sides. scale: random zoom between two factors; (1, 1) is none.
     flip: mirror every second picture. colour: strength of the random brightness, contrast and
@@ -125,6 +162,12 @@ class Recipe:
     bootstrap_classes: tuple[int, ...] = ()
     bootstrap_copies: int = 1
     mixed_precision: bool = True
+    criterion: str = "cross_entropy"
+    class_weights: str | tuple[float, ...] = "none"
+    focal_gamma: float = 2.0
+    freeze_backbone: bool = False
+    cache_features: bool = False
+    patience: int = 0
     seed: int = 0
 
     def __post_init__(self):
@@ -133,6 +176,31 @@ class Recipe:
         # Checkpoints give back lists; equal recipes must be equal.
         object.__setattr__(self, "scale", tuple(self.scale))
         object.__setattr__(self, "bootstrap_classes", tuple(self.bootstrap_classes))
+        if isinstance(self.class_weights, list):
+            object.__setattr__(self, "class_weights", tuple(self.class_weights))
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """ValueError for fields that contradict each other."""
+        whole = self.criterion in ("dice", "lovasz")
+        if whole and self.class_weights != "none":
+            raise ValueError(
+                f"class_weights are of cross_entropy and focal; {self.criterion} counts all "
+                "classes alike: leave them out"
+            )
+        if whole and self.accumulate > 1:
+            raise ValueError(whole_batch(self.criterion, "accumulate=1 and a smaller batch_size"))
+        if self.cache_features and not self.freeze_backbone:
+            raise ValueError(
+                "cache_features needs freeze_backbone: a backbone that learns has others soon"
+            )
+        if self.cache_features and self.accumulate > 1:
+            raise ValueError("cache_features needs little memory: give accumulate=1")
+        if self.cache_features and (self.scale != (1, 1) or self.colour):
+            raise ValueError(
+                "cache_features keeps what pictures are as they come: give scale (1, 1) and "
+                f"colour 0, got {self.scale} and {self.colour:g}"
+            )
 
     def share(self, processes: int) -> int:
         """Images that each of so many processes computes in one step.

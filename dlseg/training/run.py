@@ -1,5 +1,6 @@
 """A training at one moment: what it has told so far, and what a checkpoint keeps of it."""
 
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from dlseg.training.distributed import is_main
 from dlseg.training.optimiser import restore_optimiser
 from dlseg.training.recipe import Recipe
 
+BEST, BEST_BY = "best.pt", "mean IoU"  # the checkpoint of the best validation, and its metric
+
 
 @dataclass
 class History:
@@ -24,7 +27,8 @@ class History:
 
     losses: of every iteration, before its step. metrics: what `validate` gave, by the iterations
     done. For the iterations of this call (a resumed run has earlier ones): images computed by all
-    processes, seconds, seconds spent waiting for data, and the last learning rate.
+    processes, seconds, without those of validation, seconds spent waiting for data, and the last
+    learning rate; pictures whose features are kept, and bytes of them.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -33,6 +37,8 @@ class History:
     seconds: float = 0.0
     waiting: float = 0.0
     learning_rate: float = 0.0
+    kept: int = 0
+    kept_bytes: int = 0
 
     def measure(self, iterations: int, metrics: dict[str, float]) -> None:
         """Keep what `validate` gave after so many iterations, as plain floats."""
@@ -42,6 +48,21 @@ class History:
     def images_per_second(self) -> float:
         """Images computed in a second; 0 where there was nothing left to do."""
         return self.images / self.seconds if self.seconds else 0.0
+
+    @property
+    def best(self) -> tuple[int, float] | None:
+        """Iterations done and value of the first largest "mean IoU"; None where there is none."""
+        scores = [(done, found.get(BEST_BY, math.nan)) for done, found in self.metrics.items()]
+        scores = [score for score in scores if not math.isnan(score[1])]
+        return max(scores, key=lambda score: score[1], default=None)
+
+    @property
+    def line(self) -> str:
+        """Loss, learning rate, speed, and the last mean IoU, in a few words."""
+        last = self.metrics[max(self.metrics)].get(BEST_BY) if self.metrics else None
+        words = [f"loss {self.losses[-1]:.3f}", f"lr {self.learning_rate:.2g}"]
+        words += [] if last is None else [f"mIoU {last:.3f}"]
+        return ", ".join([*words, f"{self.images_per_second:.0f} images/s"])
 
 
 @dataclass
@@ -79,7 +100,10 @@ class Run:
         what is none.
         """
         entries = load_checkpoint(path)
-        saved = Recipe(**entries["recipe"])
+        try:
+            saved = Recipe(**entries["recipe"])
+        except ValueError as error:
+            raise ValueError(f"{path}: recipe: {error}") from error
         if saved != self.recipe:
             raise ValueError(f"{path} was trained by another recipe: {saved}; resume with that one")
         give_weights(self.model, entries, path)

@@ -1,18 +1,24 @@
 """`dlseg train` and `dlseg evaluate` on a few pictures: what they print, write and refuse."""
 
+import argparse
 import os
 import re
 import subprocess
 import sys
+import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
 
 from dlseg import training
+from dlseg.checks import CommandError
+from dlseg.commands import jobs
+from dlseg.commands import main as table
 from dlseg.commands.jobs import DEFAULTS
-from dlseg.commands.main import main
-from dlseg.commands.train import OPTIONS
+from dlseg.commands.main import LIBRARY, main
+from dlseg.commands.train import ENTRIES, OPTIONS, new_job
 from dlseg.data import KINDS, MEAN, STD, data_names, open_data, registry, to_tensors
 from dlseg.data.registry import Kind
 from dlseg.inference import probabilities
@@ -161,7 +167,17 @@ def test_weights_of_another_run_and_tensorboard(capsys):
     first, second = load_checkpoint("runs/1/last.pt"), load_checkpoint("runs/2/last.pt")
     assert all(torch.equal(v, second["weights"][k]) for k, v in first["weights"].items())
     assert second["recipe"]["freeze_batch_norm"]
-    assert [path for path in Path("runs/2").iterdir() if "tfevents" in path.name]
+    (events,) = [path for path in Path("runs/2").iterdir() if "tfevents" in path.name]
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    found = accumulator.EventAccumulator(str(events)).Reload()
+    scores = {tag: found.Scalars(tag)[-1].value for tag in found.Tags()["scalars"]}
+    names = second["extra"]["classes"]
+    assert set(scores) >= {"mean IoU", "pixel accuracy", *(f"IoU/{name}" for name in names)}
+    assert scores["mean IoU"] == pytest.approx(second["metrics"][3]["mean IoU"])
+    each = [value for tag, value in scores.items() if tag.startswith("IoU/") and value == value]
+    assert sum(each) / len(each) == pytest.approx(scores["mean IoU"], rel=1e-5)
+    pictures = [found.Images(tag) for tag in found.Tags()["images"]]
+    assert len(pictures) == 2 and all((p.width, p.step) == (3 * p.height, 3) for (p,) in pictures)
 
 
 @pytest.mark.parametrize(
@@ -257,6 +273,134 @@ def test_help_names_networks_that_exist(capsys):
     assert len(named) >= 3 and set(named) <= set(NETWORKS)
     backbones = {backbone for _, backbone in NETWORKS.values()}
     assert {"vgg16", "vgg16_bn"} <= backbones & set(re.findall(r"\w+", OPTIONS["network"][1]))
+
+
+def test_a_run_is_repeated_from_its_run_toml_bit_for_bit(capsys):
+    arguments = ["--class-weights", "sqrt", "--scale", "0.5", "2", "--validate-every", "2"]
+    assert dlseg(capsys, "train", *SMALL, *arguments, "--head-multiplier", "3")[0] == 0
+    written = tomllib.loads(Path("runs/1/run.toml").read_text())
+    assert set(written) == set(ENTRIES) - {"out", "weights", "validate", "head_bias_multiplier"}
+    assert written["class_weights"] == "sqrt" and written["scale"] == [0.5, 2.0]
+    code, _, err = dlseg(capsys, "train", "--config", "runs/1/run.toml", "--out", "elsewhere")
+    assert (code, err) == (0, "")
+    assert Path("elsewhere/run.toml").read_bytes() == Path("runs/1/run.toml").read_bytes()
+    for name in ("last.pt", "best.pt"):
+        ours, theirs = load_checkpoint(f"runs/1/{name}"), load_checkpoint(f"elsewhere/{name}")
+        assert all(torch.equal(v, theirs["weights"][k]) for k, v in ours["weights"].items())
+        assert (ours["losses"], ours["metrics"]) == (theirs["losses"], theirs["metrics"])
+
+
+def test_flags_win_over_run_toml_and_that_over_defaults(capsys):
+    Path("mine.toml").write_text(
+        "seed = 5\niterations = 2\npower = 0.5\nhead_bias_multiplier = 2\n"
+    )
+    assert dlseg(capsys, "train", *SMALL, "--config", "mine.toml")[0] == 0
+    recipe = load_checkpoint("runs/1/last.pt")["recipe"]
+    assert (recipe["seed"], recipe["power"], recipe["head_bias_multiplier"]) == (5, 0.5, 2)
+    assert recipe["iterations"] == 3 and recipe["momentum"] == 0.9
+    Path("mine.toml").write_text("crop-siz = 5\n")
+    code, _, err = dlseg(capsys, "train", "--config", "mine.toml")
+    assert code == 2 and err == "dlseg: mine.toml: there is no option crop-siz; is it crop_size?\n"
+    code, _, err = dlseg(capsys, "train", "--resume", "--config", "mine.toml")
+    assert code == 2 and "goes on as the run began; leave out --config" in err
+
+
+def test_patience_and_the_best_checkpoint(capsys, monkeypatch):
+    """A network that learns nothing: no validation is better than the first."""
+    arguments = [*SMALL, "--iterations", "9", "--learning-rate", "0", "--validate-every", "2"]
+    arguments += ["--patience", "2", "--freeze-batch-norm"]
+    code, out, _ = dlseg(capsys, "train", *arguments)
+    assert code == 0 and "ended after 6 iterations: 2 validations without a better mIoU" in out
+    assert re.search(r"best mIoU 0\.\d+, after 2 iterations: .*best\.pt", out)
+    best, last = (load_checkpoint(f"runs/1/{name}") for name in ("best.pt", "last.pt"))
+    assert best["iteration"] == 2 and last["iteration"] == 6
+    code, out, _ = dlseg(capsys, "evaluate", "runs/1/best.pt", "--workers", "0")
+    assert code == 0 and f"mIoU {best['metrics'][2]['mean IoU']:.3f}" in out
+    code, out, _ = dlseg(capsys, "train", "--resume", "--workers", "0")
+    assert code == 0 and "ended after 6 iterations" in out
+
+
+def test_a_resumed_run_validates_as_often_as_it_began(capsys, monkeypatch):
+    def stop(*_, **_options):
+        raise KeyboardInterrupt
+
+    options = [*SMALL, "--validate-every", "2", "--checkpoint-every", "1"]
+    assert dlseg(capsys, "train", *options, "--out", "whole")[0] == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "evaluate", stop)
+        assert dlseg(capsys, "train", *options, "--out", "part")[0] == 130
+    assert dlseg(capsys, "train", "--resume", "--out", "part", "--workers", "0")[0] == 0
+    whole, part = (load_checkpoint(f"{name}/last.pt") for name in ("whole", "part"))
+    assert list(part["metrics"]) == [2, 3] and part["metrics"] == whole["metrics"]
+    entries = load_checkpoint("part/last.pt")
+    save_checkpoint("odd/last.pt", entries | {"extra": entries["extra"] | {"run": {"x": 1}}})
+    code, _, err = dlseg(capsys, "train", "--resume", "--out", "odd")
+    assert code == 2 and "extra.run.x is unknown" in err
+
+
+def test_the_share_held_out_is_handed_on_and_kept(capsys, monkeypatch):
+    asked = []
+
+    def opened(name, split, **options):
+        asked.append((name, split, options))
+        return Blocks(4)
+
+    monkeypatch.setattr(jobs, "open_data", opened)
+    assert dlseg(capsys, "train", *SMALL, "--validate", "0.25")[0] == 0
+    assert asked == [("scenes", split, {"validate": 0.25}) for split in ("train", "val")]
+    del asked[:]
+    assert dlseg(capsys, "evaluate", "--workers", "0")[0] == 0
+    assert dlseg(capsys, "train", "--resume", "--workers", "0")[0] == 0
+    assert {tuple(options.items()) for _, _, options in asked} == {(("validate", 0.25),)}
+    entries = load_checkpoint("runs/1/last.pt")
+    save_checkpoint("odd/last.pt", entries | {"extra": entries["extra"] | {"validate": 2.0}})
+    code, _, err = dlseg(capsys, "evaluate", "odd/last.pt")
+    assert code == 2 and "extra.validate must be a share above 0 and below 1" in err
+
+
+def test_kept_features(capsys):
+    arguments = ["--cache-features", "--weights", "first/last.pt"]
+    dlseg(capsys, "train", *SMALL, "--out", "first")
+    code, out, err = dlseg(capsys, "train", *SMALL, *arguments, "--criterion", "lovasz")
+    assert (code, err) == (0, "") and re.search(r"features of [1-8] pictures, mirrored ones", out)
+    first, second = (load_checkpoint(f"{f}/last.pt")["weights"] for f in ("first", "runs/1"))
+    stay = {name for name, value in first.items() if torch.equal(value, second[name])}
+    assert stay == {name for name in first if name.startswith("backbone.")}
+    assert load_checkpoint("runs/1/last.pt")["recipe"]["freeze_backbone"]
+
+
+def test_another_optimiser_needs_its_own_rate(capsys):
+    assert new_job({"data": "voc:x"}).recipe.optimiser == "sgd"
+    with pytest.raises(CommandError, match=r"about a thirtieth of sgd's; sgd's is 0\.007 on these"):
+        new_job({"data": "voc:x", "optimiser": "adamw"})
+    assert new_job({"optimiser": "adamw", "learning_rate": 1e-3}).recipe.learning_rate == 1e-3
+
+
+def test_help_says_the_default_of_every_option(capsys):
+    """Of `train`, all that take a value; of all commands, what argparse would put in."""
+    for name, (module, _) in LIBRARY.items():
+        parser = argparse.ArgumentParser(formatter_class=table._Help)
+        import_module(module).add(parser, name)
+        for action in parser._actions:
+            given = action.default not in (None, False, argparse.SUPPRESS)
+            if given or (name == "train" and action.nargs != 0):
+                words = parser._get_formatter()._get_help_string(action)
+                assert "default" in words, f"{name} {action.dest}"
+    assert dlseg_help(capsys, "evaluate").count("images computed together; default: 16") == 1
+
+
+def dlseg_help(capsys, name: str) -> str:
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_the_defaults_of_help_are_those_of_the_jobs(capsys):
+    words = dlseg_help(capsys, "train")
+    for kind, job in DEFAULTS.items():
+        values = job.recipe.iterations, job.recipe.crop_size, job.network
+        for value in values:
+            assert re.search(rf"(default: |; ){value} \([a-z, ]*{kind}[a-z, ]*\)", words), value
 
 
 def test_weights_that_do_not_fit(capsys):

@@ -307,6 +307,23 @@ ENTRIES = [
         "maps",
         passes=(*PROPAGATES, "no batch", "other size"),  # a loss that is NaN stops the training
     ),
+    *(
+        Entry(
+            f"training.{name}",
+            lambda logits, labels, ignore_index=255, name=name: getattr(training, name)(
+                logits, labels, ignore_index
+            ),
+            {"logits": FLOAT, "labels": LABEL},
+            passes=(*PROPAGATES, "no batch"),
+        )
+        for name in ("dice_loss", "focal_loss", "lovasz_loss")
+    ),
+    Entry(
+        "training.class_weights",
+        lambda labels: training.class_weights(Data(labels), "sqrt"),
+        {"labels": ("bytes", LABELS)},
+        passes=("negative", "other size"),
+    ),
     Entry(
         "training.shrink_labels",
         lambda labels: training.shrink_labels(labels, (3, 4)),

@@ -59,7 +59,7 @@ NO_DOOR = {
     "dlseg.metrics": {SHAPES: "per_image"},
     "dlseg.models": {
         NO_VALUE: "ASPP_L ASPP_S FAMILIES LARGE_FOV NETWORKS RELEASED VARIANTS",
-        FILES: "released_network",
+        FILES: "released_network released_weights",
         PART: "ASPP Decoder ImagePooling SumASPP auxiliary_head conv_bn_relu initialise_head "
         "tapped with_aux check_batch",
         TWIN: "DeepLabV1 DeepLabV2 DeepLabV3 DeepLabV3Cascade DeepLabV3Plus FCN "
@@ -73,7 +73,7 @@ NO_DOOR = {
         SHAPES: "crop_offsets laplacian_pyramid reconstruct uncertainty",
     },
     "dlseg.training": {
-        NO_VALUE: "LAST",
+        NO_VALUE: "BEST LAST RECIPE_CHECKS",
         RECORD: "CheckpointError History",
         FILES: "TensorBoard load_checkpoint load_network load_weights save_checkpoint",
         MACHINERY: "is_main parameter_groups prepare_batch_norm process_group void_of",

@@ -23,7 +23,8 @@ WORDS = ("cpu", "none", "255", "sgd", "poly", "pydensecrf", "crf-rnn", "train", 
 # Options of each command beside its own; a value of None stands for a flag.
 OPTIONS = {
     "train": "data split network output-stride width weights iterations batch-size accumulate "
-    "optimiser learning-rate schedule loss crop-size seed out checkpoint-every validate-every",
+    "optimiser learning-rate schedule loss crop-size seed out checkpoint-every validate-every "
+    "criterion class-weights patience head-multiplier validate config",
     "evaluate": "data split output-stride scales batch-size device",
     "predict": "out output-stride scales tile overlap device",
     "export": "size output-stride",

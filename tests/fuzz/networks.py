@@ -236,6 +236,9 @@ NETWORKS = [
     row(training.step, size, number, size, number),
     row(training.shrink_labels, label_batch, listed(whole, 2, 2)),
     row(training.segmentation_loss, loss_maps, label_batch),
+    row(training.dice_loss, tensors(2, 3, None, None, high=1), label_batch),
+    row(training.focal_loss, tensors(2, 3, None, None, high=1), label_batch, always(255), number),
+    row(training.lovasz_loss, tensors(2, 3, None, None, high=1), label_batch),
     row(fetch.Checksum, one_of("md5", "sha256"), one_of("0" * 32, "0" * 8)),
     row(checks.check_integer, word, whole, size, size),
 ]

@@ -17,7 +17,7 @@ from dlseg.backbones import MobileNetV2
 from dlseg.commands.main import main
 from dlseg.data import PHOTOGRAPHS, VOC_CLASSES, normalise, photograph
 from dlseg.fetch import at_hand
-from dlseg.models import RELEASED, DeepLabV3, released_network
+from dlseg.models import RELEASED, DeepLabV3, released, released_network, released_weights
 from dlseg.models.lite import Convolution, read_convolutions
 from dlseg.models.released import AuthorsMobileNetV2, fill
 from dlseg.training import load_network
@@ -220,3 +220,41 @@ def test_other_convolutions_are_refused():
 def test_names_that_do_not_exist():
     with pytest.raises(ValueError, match="name must be one of deeplabv3-mobilenetv2-voc"):
         released_network("deeplabv3")
+
+
+def drawn(width: float = 0.25) -> DeepLabV3:
+    """A network in the authors' range, of weights and statistics by lot."""
+    torch.manual_seed(0)
+    model = DeepLabV3(AuthorsMobileNetV2(16, width=width), atrous_rates=()).eval()
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.running_mean.uniform_(-1, 1)
+            norm.running_var.uniform_(0.5, 2)
+    return model
+
+
+def test_weights_for_an_ordinary_network_have_the_range_within(monkeypatch):
+    """The first layer computes the same but where its windows reach over the border."""
+    monkeypatch.setattr(released, "released_network", lambda name: drawn())
+    plain = DeepLabV3(MobileNetV2(16, width=0.25), atrous_rates=()).eval()
+    plain.load_state_dict(released_weights("any"))
+    theirs, x = drawn(), torch.randn(1, 3, 64, 96)
+    ours = plain.backbone.features[0](x)
+    mean, std = (torch.tensor(v)[:, None, None] for v in (released._MEAN, released._STD))
+    expected = theirs.backbone.features[0]((x * std + mean) * (255 / 128) - 1)
+    torch.testing.assert_close(ours[..., 1:, 1:], expected[..., 1:, 1:], rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(ours[..., 0, :], expected[..., 0, :], atol=1e-4)
+
+
+def test_released_weights_in_an_ordinary_network_label_as_the_released_one(name, network):
+    """Away from a tie: the border's other grey moves few logits."""
+    if "half" in name:
+        pytest.skip("its channels are not those of an ordinary network")
+    plain = DeepLabV3(MobileNetV2(16), atrous_rates=(), align_corners=True).eval()
+    plain.load_state_dict(released_weights(name))
+    image = square("cat")
+    expected, found = logits(network, image), logits(plain, image)
+    best = expected.topk(2, 0).values
+    sure = best[0] - best[1] > 1
+    assert sure.float().mean() > 0.4
+    assert (found.argmax(0) == expected.argmax(0))[sure].float().mean() > 0.999

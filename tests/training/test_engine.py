@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -351,6 +352,111 @@ def test_tensorboard_gets_the_curves_of_a_resumed_run_once(tmp_path):
     assert [event.step for event in events.Scalars("learning rate")] == list(range(10))
     losses = [event.value for event in events.Scalars("loss")]
     assert losses == pytest.approx(history.losses, rel=1e-6)
+
+
+SCORES = [0.2, 0.5, 0.4, 0.5, float("nan"), 0.6, 0.1, 0.1, 0.1, 0.1]
+
+
+def scored(scores=SCORES):
+    """A `validate` that gives these, one after the other."""
+    values = iter(scores)
+    return lambda: {"mean IoU": next(values)}
+
+
+def test_the_best_checkpoint_is_kept_beside_the_last(tmp_path):
+    seen, model = [], Net()
+    options = {"validate": scored(), "validate_every": 1, "folder": tmp_path}
+    history = train(
+        model, Blocks(), tiny(), watch=lambda *_: seen.append(weights(model)), **options
+    )
+    best, last = (load_checkpoint(tmp_path / name) for name in ("best.pt", "last.pt"))
+    assert history.best == (6, 0.6) and best["iteration"] == 6 and last["iteration"] == 10
+    kept = torch.cat([value.double().flatten() for value in best["weights"].values()])
+    assert torch.equal(kept, seen[5]) and not torch.equal(kept, seen[9])
+    train(Net(), Blocks(), tiny(), validate=lambda: {"other": 1.0}, folder=tmp_path / "other")
+    assert not (tmp_path / "other" / "best.pt").exists()  # nothing says which is best
+
+
+@pytest.mark.parametrize(("patience", "end"), [(1, 3), (2, 4), (3, 5), (4, 10), (0, 10)])
+def test_patience(tmp_path, patience, end):
+    """An equal score is no progress, nor one that is no number."""
+    options = {"validate_every": 1, "folder": tmp_path, "checkpoint_every": 100}
+    recipe = tiny(patience=patience)
+    history = train(Net(), Blocks(), recipe, validate=scored(), **options)
+    assert len(history.losses) == end == load_checkpoint(tmp_path / "last.pt")["iteration"]
+    again = train(Net(), Blocks(), recipe, validate=scored(), resume=True, **options)
+    assert again.images == 0 and again.losses == history.losses
+
+
+def test_patience_and_the_best_so_far_outlast_a_break(tmp_path):
+    def stop(iteration, loss, rate):
+        if iteration == 3:
+            raise KeyboardInterrupt
+
+    recipe, options = tiny(patience=3), {"validate_every": 1, "checkpoint_every": 1}
+    with pytest.raises(KeyboardInterrupt):
+        train(Net(), Blocks(), recipe, folder=tmp_path, validate=scored(), watch=stop, **options)
+    rest = scored(SCORES[3:])
+    history = train(Net(), Blocks(), recipe, folder=tmp_path, validate=rest, resume=True, **options)
+    assert len(history.losses) == 5 and history.best == (2, 0.5)
+    assert load_checkpoint(tmp_path / "best.pt")["iteration"] == 2
+
+
+def test_patience_needs_something_to_wait_for():
+    with pytest.raises(ValueError, match="patience counts validations: give validate"):
+        train(Net(), Blocks(), tiny(patience=1))
+    with pytest.raises(ValueError, match="patience waits for a metric 'mean IoU', got score"):
+        train(Net(), Blocks(), tiny(patience=1), validate=lambda: {"score": 1.0})
+
+
+def test_the_line_of_progress():
+    history = engine.History([0.5], {3: {"mean IoU": 0.25}}, 6, 3.0, learning_rate=0.01)
+    assert history.line == "loss 0.500, lr 0.01, mIoU 0.250, 2 images/s"
+    assert engine.History([0.5]).line == "loss 0.500, lr 0, 0 images/s"
+
+
+def test_time_of_validation_is_no_time_of_training():
+    def slow():
+        time.sleep(0.2)
+        return {}
+
+    assert train(Net(), Blocks(), tiny(), validate=slow, validate_every=1).seconds < 1.5
+
+
+class Pairs(torch.utils.data.Dataset):
+    """Nothing but what PyTorch asks of a data set."""
+
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, i):
+        return Blocks()[i]
+
+
+def test_a_model_and_data_of_ones_own_need_no_attributes():
+    """No backbone, no number of classes on the model; the data say it, by number or by names."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, 1, 1), torch.nn.ReLU())
+    model.append(torch.nn.Conv2d(8, 3, 1))
+    with pytest.raises(ValueError, match="how many classes there are: set num_classes of one of"):
+        train(model, Pairs(), tiny())
+    data = Pairs()
+    data.classes = ("red", "green", "blue")
+    history = train(model, data, tiny(iterations=40, learning_rate=0.2))
+    assert np.mean(history.losses[-5:]) < 0.8 * np.mean(history.losses[:5])
+    model.num_classes = 3
+    assert evaluate(model, Pairs()).mean_iou() == evaluate(model, data).mean_iou() > 0.3
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"head_multiplier": 10}, {"head_bias_multiplier": 2}, {"freeze_backbone": True}],
+    ids=str,
+)
+def test_without_a_backbone_there_is_one_rate(changes):
+    model = torch.nn.Conv2d(3, 3, 1)
+    with pytest.raises(ValueError, match="needs a model whose attribute backbone tells backbone"):
+        train(model, Blocks(), tiny(**changes))
 
 
 def test_pictures_of_several_sizes_are_evaluated_whole():

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from dlseg.backbones import ResNet
 from dlseg.models import DeepLabV3, torchvision_deeplabv3
 from dlseg.training import segmentation_loss, shrink_labels
-from dlseg.training.losses import ScoreMaps, labelled_pixels, loss_sums
+from dlseg.training.losses import PixelLoss, ScoreMaps
 from tests.training.toys import CLASSES, Net
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -81,8 +81,8 @@ def test_an_auxiliary_head_is_not_left_untrained_in_silence():
 
 def test_parts_of_a_batch_add_up_to_its_loss_though_void_is_uneven():
     logits = torch.randn(2, CLASSES, 32, 32, generator=GENERATOR)
-    counts = labelled_pixels([logits], LABELS)
-    parts = [loss_sums([logits[i : i + 1]], LABELS[i : i + 1]) for i in range(2)]
+    counts = PixelLoss().counts([logits], LABELS)
+    parts = [PixelLoss().sums([logits[i : i + 1]], LABELS[i : i + 1]) for i in range(2)]
     whole = segmentation_loss([logits], LABELS)
     torch.testing.assert_close((sum(parts) / counts).sum(), whole)
     means = [segmentation_loss([logits[i : i + 1]], LABELS[i : i + 1]) for i in range(2)]
@@ -99,4 +99,6 @@ def test_void_teaches_nothing():
 def test_a_sum_does_not_overflow_in_half_precision():
     logits = torch.zeros(1, 2, 300, 300, dtype=torch.float16)  # 90000 log 2 > 65504 / 2
     labels = torch.zeros(1, 300, 300, dtype=torch.long)
-    assert float(loss_sums([logits], labels)) == pytest.approx(90_000 * math.log(2), rel=1e-4)
+    assert float(PixelLoss().sums([logits], labels)) == pytest.approx(
+        90_000 * math.log(2), rel=1e-4
+    )

@@ -16,7 +16,7 @@ from dlseg.training.optimiser import (
     prepare_batch_norm,
     set_learning_rate,
 )
-from dlseg.training.recipe import OPTIMISERS
+from dlseg.training.recipe import LATER, OPTIMISERS
 from tests.training.toys import Net, tiny
 
 # The papers' recipes can be written down: v1 section 5, v2 section 4, v3 section 4.1.
@@ -67,6 +67,11 @@ V3 = Recipe(
         ("schedule", "cosine", "schedule must be one of .*poly.*got 'cosine'"),
         ("optimiser", "adam", "optimiser must be one of sgd, adamw, got 'adam'"),
         ("loss", "dice", "loss must be one of .*shrunk"),
+        ("criterion", "iou", "criterion must be one of cross_entropy, focal, dice, lovasz, got"),
+        ("class_weights", "median", "class_weights must be one of none, balanced, sqrt, or a list"),
+        ("class_weights", (1, -2), r"class_weights\[1\] must be a finite number >= 0, got -2"),
+        ("class_weights", (), "class_weights must be a list"),
+        ("patience", -1, "patience must be an integer from 0"),
         ("learning_rate", float("nan"), "learning_rate must be a finite number >= 0, got nan"),
         ("learning_rate", -0.1, "learning_rate must be a finite number >= 0"),
         ("momentum", 1.5, "momentum must be a number from 0 to 1"),
@@ -125,8 +130,11 @@ def test_recipes_are_frozen_and_survive_a_checkpoint():
     saved = asdict(V3) | {"scale": [0.5, 2.0], "bootstrap_classes": [2, 9, 11, 16, 18]}
     assert Recipe(**saved) == V3 != V2
     assert Recipe(**asdict(tiny(optimiser="adamw"))) == tiny(optimiser="adamw") != tiny()
-    del saved["optimiser"]  # as in checkpoints that are older than the choice
+    for name in LATER:  # as in checkpoints that are older than the choice
+        del saved[name]
     assert Recipe(**saved) == V3
+    weighed = tiny(class_weights=(1, 2.5))
+    assert Recipe(**(asdict(weighed) | {"class_weights": [1, 2.5]})) == weighed
 
 
 def test_numbers_of_numpy_become_plain_ones():
@@ -263,6 +271,17 @@ def test_frozen_batch_norm_is_left_out_and_in_eval_mode(name):
     assert norm.training and norm.momentum == pytest.approx(0.0003)
 
 
-def test_a_model_without_backbone():
-    with pytest.raises(ValueError, match="Conv2d has no attribute backbone"):
-        make_optimiser(torch.nn.Conv2d(3, 3, 1), tiny())
+def test_a_model_without_backbone_learns_at_one_rate():
+    (group,) = make_optimiser(torch.nn.Conv2d(3, 3, 1), tiny()).param_groups
+    assert len(group["params"]) == 2 and group["multiplier"] == 1
+
+
+def test_a_frozen_backbone_is_left_out_and_in_eval_mode():
+    model, recipe = Net(), tiny(freeze_backbone=True)
+    learning = [p for g in make_optimiser(model, recipe).param_groups for p in g["params"]]
+    assert list(map(id, learning)) == list(map(id, model.classifier.parameters()))
+    prepare_batch_norm(model, recipe)
+    assert not model.backbone.norm.training and not model.backbone.training
+    assert model.training and model.dropout.training
+    with pytest.raises(ValueError, match="no parameter of the model learns"):
+        parameter_groups(model.backbone, False, True)
