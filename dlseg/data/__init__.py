@@ -14,6 +14,7 @@ from dlseg.data.decode import MAX_PIXELS, frame_numbers
 from dlseg.data.download import VOC2012, extract, obtain
 from dlseg.data.faults import DataError, Fault, printable
 from dlseg.data.files import read_label, read_palette, write_bands, write_image, write_label
+from dlseg.data.maps import check_no_map
 from dlseg.data.palette import CITYSCAPES_PALETTE, labels_from_colours, voc_palette
 from dlseg.data.photographs import MASKED, PHOTOGRAPHS, Photographs, photograph, traced
 from dlseg.data.pictures import Decoded, read_image, read_pictures, row_bands

@@ -29,7 +29,7 @@ NO_DOOR = {
         RECORD: "Card Clip DataError Decoded Fault Scene",
         FILES: "Cityscapes Photographs VOC check_folder extract obtain open_data read_image "
         "read_label write_image write_label data_names kind_and_folder read_floats read_pictures "
-        "frame_numbers write_bands photograph traced read_palette",
+        "frame_numbers write_bands photograph traced read_palette check_no_map",
         MACHINERY: "printable row_bands",
         SHAPES: "Scenes card cue_distance draw_scene found_by_radius letter_accuracy label_of "
         "to_ids to_train_ids",
@@ -37,10 +37,10 @@ NO_DOOR = {
     },
     "dlseg.inference": {
         NO_VALUE: "CHECKED INPUT OPSET OUTPUT",
-        RECORD: "ExportError Frame",
-        TWIN: "check_scales check_tile shares tile_weights",
+        RECORD: "ExportError Frame Redrawn",
+        TWIN: "check_scales check_tile draw_legend label_frame shares tile_weights",
         MACHINERY: "evaluating fold watch",
-        FILES: "export_onnx onnx_differences",
+        FILES: "export_onnx onnx_differences count_frames expected_frames read_video redraw_video",
     },
     "dlseg.inspect": {
         RECORD: "Cost",

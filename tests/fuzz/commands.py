@@ -25,7 +25,7 @@ OPTIONS = {
     "train": "data split network output-stride width weights iterations batch-size accumulate "
     "optimiser learning-rate schedule loss crop-size seed out checkpoint-every validate-every",
     "evaluate": "data split output-stride scales batch-size device",
-    "predict": "out output-stride scales tile overlap device",
+    "predict": "out output-stride scales tile overlap device strength show shares crf-preset",
     "export": "size output-stride",
     "crf": "out preset sxy srgb weight iterations confidence ignore device",
     "doctor": "data",
