@@ -11,7 +11,7 @@ from dlseg import inference
 from dlseg.checks import CommandError
 from dlseg.commands.drawing import Drawing, Table
 from dlseg.commands.inputs import VIDEOS, find_files, is_video
-from dlseg.commands.labeller import LONG, Labeller
+from dlseg.commands.labeller import Labeller, long_clip
 from dlseg.commands.shared import one_line, told
 from dlseg.data import printable, write_image
 from dlseg.paths import make_folder
@@ -66,9 +66,8 @@ def draw_clip(
 
     def draw(image: np.ndarray) -> np.ndarray:
         names.append(f"{clip.stem}-{len(names):05}")
-        key = clip if expected >= LONG else None
         with labeller.in_memory(names[-1], image):
-            labels, _ = labeller(names[-1], image, key)
+            labels, _ = labeller(names[-1], image, long_clip(clip, expected))
             found = inference.shares(labels)
             drawn = drawing.over(image, labels)
         total[list(found)] += list(found.values())
@@ -78,7 +77,7 @@ def draw_clip(
         return drawn
 
     def advice() -> str:
-        return f"nothing is at {printable(out)} of it: a clip is written once it is whole"
+        return f"nothing of it is at {printable(out)}: a clip is written when it is whole"
 
     make_folder(out.parent)
     begin = time.perf_counter()

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from torch import nn
@@ -19,6 +20,11 @@ TILE, SMALL = 1024, 513  # pixels: of larger images, and where memory is short
 REFINED = 42_000_000  # pixels times classes that the CRF is given: 2 megapixels of 21 classes
 # Frames from which on it pays to prepare the network for a clip, which takes as long as 20 to 70.
 LONG = 100
+
+
+def long_clip(path: Path, frames: int) -> Path | None:
+    """The path of a clip for whose many frames a network is to be prepared; None: too few."""
+    return path if frames >= LONG else None
 
 
 class Labeller:

@@ -22,7 +22,7 @@ from dlseg.commands.folder import (
     report_faults,
     unfinished,
 )
-from dlseg.commands.labeller import LONG, TILE, WHOLE, Labeller
+from dlseg.commands.labeller import TILE, WHOLE, Labeller, long_clip
 from dlseg.commands.shared import add_device, add_inference, last_run, one_line
 from dlseg.data import (
     MAX_PIXELS,
@@ -161,7 +161,7 @@ def _predict_pictures(
     frames = Counter(picture.path for picture in waiting)
 
     def label(picture: Picture, image: np.ndarray | Decoded) -> str:
-        clip = picture.path if frames[picture.path] >= LONG else None
+        clip = long_clip(picture.path, frames[picture.path])
         with labeller.in_memory(picture.name, image):
             labels, remark = labeller(picture.name, image, clip)
             _write(out, picture.name, image, labels, network, drawing)

@@ -64,7 +64,7 @@ def label_frame(
     """
     x = normalise(image, mean, std)  # (3, H, W)
     # Entered for every frame: across a `yield` both would reach into the caller's own code.
-    device = next(chain(model.parameters(), model.buffers())).device
+    device = next(chain(model.parameters(), model.buffers()), torch.empty(0)).device
     with evaluating(model), torch.no_grad():
         logits = logits_of(model(x[None].to(device)))  # (1, C, H, W)
     check_integer("the model's number of classes", logits.shape[1], 1, 256)
