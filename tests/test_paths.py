@@ -187,6 +187,7 @@ COMMANDS = {
     "predict --out": ["predict", "file", "--out", PATH],
     "predict --shares": ["predict", "file", "--shares", PATH],
     "evaluate checkpoint": ["evaluate", PATH],
+    "evaluate --per-image": ["evaluate", "file", "--per-image", PATH],
     "export CHECKPOINT": ["export", PATH, "x.onnx"],
     "export OUT.onnx": ["export", "file", PATH],
     "crf IMAGE": ["crf", PATH, "file", "--out", "new"],
