@@ -84,6 +84,13 @@ READ = {
     ),
     "training.TensorBoard": (training.TensorBoard, ValueError),
     "training.train": (trained, ValueError),
+    "inference.count_frames": (inference.count_frames, ValueError),
+    "inference.expected_frames": (inference.expected_frames, ValueError),
+    "inference.read_video": (lambda path: next(inference.read_video(path)), ValueError),
+    "inference.redraw_video": (
+        lambda path: inference.redraw_video(path, "new.mp4", np.copy),
+        ValueError,
+    ),
     "inference.onnx_differences": (
         lambda path: inference.onnx_differences(nn.Conv2d(3, 3, 1), path),
         ValueError,
@@ -91,6 +98,7 @@ READ = {
 }
 # These write, or take a Path alone.
 WRITTEN = {
+    "data.check_no_map": (lambda path: data.check_no_map(Path(path)), DataError),
     "data.frame_numbers": (lambda path: data.frame_numbers(Path(path)), DataError),
     "data.read_pictures": (lambda path: next(data.read_pictures(Path(path))), DataError),
     "data.write_label": (lambda path: data.write_label(path, LABELS), OSError),
@@ -183,6 +191,7 @@ COMMANDS = {
     "predict IMAGE": ["predict", PATH],
     "predict --checkpoint": ["predict", "file", "--checkpoint", PATH],
     "predict --out": ["predict", "file", "--out", PATH],
+    "predict --shares": ["predict", "file", "--shares", PATH],
     "evaluate checkpoint": ["evaluate", PATH],
     "evaluate --per-image": ["evaluate", "file", "--per-image", PATH],
     "export CHECKPOINT": ["export", PATH, "x.onnx"],

@@ -25,6 +25,7 @@ COMMANDS = {
     "predict": "predict",
     "crf": "crf runs/1/predictions/val-0.png runs/1/predictions/val-0-truth.png --out refined.png",
     "export": "export runs/1/last.pt net.onnx",
+    "video": "predict clip.mp4",
     "curves": "train --tensorboard",
     **{name: name for name in ("read", "list", "run", "test", "site")},
 }
@@ -92,6 +93,7 @@ def base(tmp_path_factory, wheel):
 def results(tmp_path_factory, wheel, base):
     """Exit code, output and errors of each of `COMMANDS`, run one after the other; and where."""
     here = tmp_path_factory.mktemp("empty")
+    (here / "clip.mp4").write_bytes(b"")
     # -S: without the packages of this environment
     command = [sys.executable, "-S", "-c", RUN, json.dumps(COMMANDS)]
     path = os.pathsep.join(map(str, (wheel, base)))
@@ -123,13 +125,17 @@ def test_commands_work_in_an_empty_folder(results):
 def test_doctor_calls_nothing_missing_and_says_what_more_there_is(results):
     printed = results[0]["doctor"][1]
     assert "MISSING" not in printed and "ok      torch" in printed
-    for extra in ("read", "onnx", "tensorboard", "test", "site", "browser"):
+    for extra in ("read", "onnx", "tensorboard", "video", "test", "site", "browser"):
         assert f"fix: pip install 'dlseg[{extra}]'\n" in printed
 
 
 @pytest.mark.parametrize(
     ("command", "module", "extra"),
-    [("export", "onnx", "onnx"), ("curves", "tensorboard", "tensorboard")],
+    [
+        ("export", "onnx", "onnx"),
+        ("curves", "tensorboard", "tensorboard"),
+        ("video", "av", "video"),
+    ],
 )
 def test_an_extra_is_named_with_a_line_that_works_here(results, command, module, extra):
     code, out, err = results[0][command]

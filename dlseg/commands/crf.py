@@ -20,6 +20,7 @@ from dlseg.inference import overlay
 from dlseg.paths import make_folder, path_argument
 
 CONFIDENCE, IGNORE = 0.7, 255
+PRESET, ITERATIONS = "pydensecrf", 10
 CAPTION = 24  # pixels
 
 
@@ -33,7 +34,7 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
     text = "the refined mask if it ends in .png, else a folder; a before/after picture goes beside"
     option("--out", required=True, type=path_argument, help=text)
     text = "kernels that others shipped; default: pydensecrf"
-    option("--preset", default="pydensecrf", metavar="NAME", help=text)
+    option("--preset", default=PRESET, metavar="NAME", help=text)
     option("--sxy", type=float, help="appearance kernel: width in pixels; default: the preset's")
     option(
         "--srgb",
@@ -41,7 +42,8 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
         help="appearance kernel: width in colours, 0 to 255; default: the preset's",
     )
     option("--weight", type=float, help="appearance kernel: its weight; default: the preset's")
-    option("--iterations", type=int, default=10, help="of mean field; default: 10")
+    text = f"of mean field; default: {ITERATIONS}"
+    option("--iterations", type=int, default=ITERATIONS, help=text)
     text = f"how far a label of the mask is trusted, above 1/C and below 1; default: {CONFIDENCE}"
     option("--confidence", type=float, help=text)
     text = f"label of pixels that are unsure, or 'none'; they get a label; default: {IGNORE}"
@@ -83,16 +85,26 @@ def _targets(arguments: argparse.Namespace) -> tuple[Path, Path]:
 
 def _network(arguments: argparse.Namespace) -> DenseCRF:
     """The CRF of the preset, its appearance kernel changed as asked."""
-    preset = arguments.preset
-    if preset not in PRESETS:
-        raise CommandError(f"--preset must be one of {', '.join(PRESETS)}, got {preset}")
     options = {name: getattr(arguments, name) for name in ("sxy", "srgb", "weight")}
     changes = {name: value for name, value in options.items() if value is not None}
+    return preset_crf("--preset", arguments.preset, arguments.iterations, changes)
+
+
+def preset_crf(
+    option: str, preset: str, iterations: int = ITERATIONS, changes: dict | None = None
+) -> DenseCRF:
+    """The CRF of a preset, on logits. option: its name on the command line, for messages.
+
+    changes: of the appearance kernel. CommandError for no preset, ValueError for other values.
+    """
+    if preset not in PRESETS:
+        raise CommandError(f"{option} must be one of {', '.join(PRESETS)}, got {preset}")
     kernels = [
-        kernel if kernel.srgb is None else replace(kernel, **changes) for kernel in PRESETS[preset]
+        kernel if kernel.srgb is None else replace(kernel, **(changes or {}))
+        for kernel in PRESETS[preset]
     ]
     normalization = "after" if preset == "crf-rnn" else "symmetric"
-    return DenseCRF(kernels, arguments.iterations, normalization, inputs="logits")
+    return DenseCRF(kernels, iterations, normalization, inputs="logits")
 
 
 def _coarse(arguments: argparse.Namespace, size: tuple[int, int]) -> Coarse:

@@ -20,6 +20,7 @@ TOOLS = {
     "read": "reading the chapters",
     "onnx": "dlseg export",
     "tensorboard": "dlseg train --tensorboard",
+    "video": "dlseg predict from and to videos",
     "test": "testing",
     "site": "building the site",
     "browser": "browser tests",

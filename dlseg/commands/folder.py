@@ -6,7 +6,6 @@ picture has all of its files, or `--resume` labels it again.
 
 import errno
 import os
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -15,18 +14,24 @@ from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from dlseg.checks import CommandError
+from dlseg.commands.inputs import find_files, is_video
 from dlseg.commands.shared import one_line, told
-from dlseg.data import DataError, Decoded, frame_numbers, printable, read_pictures
+from dlseg.data import (
+    DataError,
+    Decoded,
+    Fault,
+    check_no_map,
+    frame_numbers,
+    printable,
+    read_pictures,
+)
+from dlseg.inference import count_frames, read_video
 from dlseg.paths import make_folder
 
-# Ends of the names of files that are taken out of a folder; a file that is named may have any.
-COMMON = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")
-SUFFIXES = (*COMMON, ".apng", ".jfif", ".jpe")
-OTHERS = (".avif", ".dng", ".exr", ".heic", ".heif", ".jp2", ".jxl", ".pdf", ".psd", ".svg")
-VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
 KINDS = ("index", "palette", "overlay", "legend")  # files of a picture, in the order of writing
 # Bytes of a name. Most file systems take 255; what is written aside under it has 50 more.
 LONGEST = 180
@@ -43,14 +48,13 @@ class Picture:
 
 
 def find_pictures(given: list[Path], out: Path) -> list[Picture]:
-    """The pictures meant by files and folders, those of a folder by name, frames in their order.
+    """The pictures meant, see `find_files`; frames of a clip in their order.
 
     What a folder has beside is told on standard error. Pictures are named by their files without
     the end, or with it where two differ in it alone.
-    Raises CommandError where there is none, for a video, and where two would have the same name.
+    Raises CommandError as `find_files`, and where two would have the same name.
     """
-    remarks: list[str] = []
-    files = list(dict.fromkeys(file for path in given for file in _files_at(path, remarks)))
+    files, remarks = find_files(given)
     for file in files:
         if os.path.realpath(file.parent) == os.path.realpath(out):
             raise CommandError(f"--out {out} is the folder of {printable(file)}; choose another")
@@ -83,19 +87,15 @@ def unfinished(pictures: list[Picture], out: Path, checkpoint: Path) -> list[Pic
 
 def read_all(
     pictures: list[Picture], faults: list[str], max_pixels: float
-) -> Iterator[tuple[str, Decoded]]:
-    """(name, picture) of each, one in memory at a time.
+) -> Iterator[tuple[Picture, Decoded | np.ndarray]]:
+    """Each with its pixels, one in memory at a time.
 
     One that cannot be read is left out; what is wrong with it is added to `faults`. max_pixels: as
     for `dlseg.data.read_image`.
     """
     for path, group in groupby(pictures, key=lambda picture: picture.path):
-        group = list(group)
-        frames = None if group[0].frame is None else [picture.frame for picture in group]
         try:
-            decoded = read_pictures(path, frames, max_pixels)
-            for picture, image in zip(group, decoded, strict=True):
-                yield picture.name, image
+            yield from _read(path, list(group), max_pixels)
         except DataError as error:
             faults.append(str(error))
         except MemoryError:
@@ -103,18 +103,36 @@ def read_all(
             faults.append(f"{printable(path)}: not enough memory to decode it; {remedy}")
 
 
+def _read(
+    path: Path, group: list[Picture], max_pixels: float
+) -> Iterator[tuple[Picture, Decoded | np.ndarray]]:
+    """The pictures of one file. DataError where it cannot be read, or behind what can."""
+    if not is_video(path):
+        check_no_map(path)
+        frames = None if group[0].frame is None else [picture.frame for picture in group]
+        yield from zip(group, read_pictures(path, frames, max_pixels), strict=True)
+        return
+    wanted = {picture.frame: picture for picture in group}
+    for number, image in read_video(path, None if None in wanted else wanted.keys(), max_pixels):
+        if number in wanted:  # a broken one has none, and its fault comes first
+            yield wanted.pop(number), image
+    if wanted:
+        remedy = "copy the file again"
+        raise DataError(Fault(path, f"{len(wanted)} of its frames were not found again", remedy))
+
+
 def predict_all(
-    images: Iterable[tuple[str, Decoded]],
+    images: Iterable[tuple[Picture, Decoded | np.ndarray]],
     count: int,
     out: Path,
-    predict: Callable[[str, Decoded], str],
+    predict: Callable[[Picture, Decoded | np.ndarray], str],
     faults: list[str],
 ) -> None:
-    """Call `predict` for each (name, image) and print what it returns, behind a progress bar.
+    """Call `predict` for each picture with its pixels and print what it returns, behind a bar.
 
     A CommandError that it raises is added to `faults`, as is a name that the file system refuses,
-    and the next image comes. Interrupted, it says how far it came. Raises CommandError where `out`
-    cannot be written.
+    and the next picture comes. Interrupted, it says how far it came. Raises CommandError where
+    `out` cannot be written.
     """
     done = 0
 
@@ -124,16 +142,17 @@ def predict_all(
     with told(advice), one_line(OSError, start=f"cannot write to {out}: "):
         make_folder(out)
         # disable=None: no bar unless standard error is a terminal
-        for name, image in tqdm(images, total=count, desc="predicting", disable=None):
+        for picture, image in tqdm(images, total=count, desc="predicting", disable=None):
             try:
-                _say(f"{printable(out / name)}: {predict(name, image)}")
+                say(f"{printable(out / picture.name)}: {predict(picture, image)}")
                 done += 1
             except CommandError as error:
                 faults.append(str(error))
             except OSError as error:
                 if error.errno not in BAD_NAME:
                     raise
-                faults.append(f"{printable(name)}: {error.strerror}; give its file another name")
+                name = printable(picture.name)
+                faults.append(f"{name}: {error.strerror}; give its file another name")
 
 
 def report_faults(faults: list[str], count: int) -> None:
@@ -144,64 +163,19 @@ def report_faults(faults: list[str], count: int) -> None:
         raise CommandError(f"{len(faults)} of {count} could not be done: {'; '.join(faults)}")
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     """Print a line, with escapes for what the terminal cannot show."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     tqdm.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
-def _files_at(path: Path, remarks: list[str]) -> list[Path]:
-    """The file, or the pictures of the folder. CommandError for no file, none and a video."""
-    with one_line(OSError, start=f"{printable(path)} cannot be looked at: "):
-        if path.is_dir():
-            return _pick(path, sorted(path.iterdir()), remarks)
-        if not path.exists():
-            raise CommandError(f"{printable(path)}: there is no such file")
-    if path.suffix.lower() in VIDEOS:
-        make = f"mkdir -p frames && ffmpeg -i {shlex.quote(str(path))} frames/%06d.png"
-        raise CommandError(f"{printable(path)} is a video: predict the folder frames, from: {make}")
-    return [path]
-
-
-def _pick(folder: Path, inside: list[Path], remarks: list[str]) -> list[Path]:
-    """The pictures of a folder; what else it has goes to `remarks`. CommandError for none."""
-    left = Counter(kind for kind in map(_kind, inside) if kind not in SUFFIXES)
-    files = [file for file in inside if _kind(file) in SUFFIXES]
-    if not files:
-        also = f" (but {_listed(left)})" if left else ""
-        raise CommandError(f"{printable(folder)} holds no {', '.join(COMMON)} file{also}")
-    if left:
-        remarks.append(f"{printable(folder)}: left out {_listed(left)}")
-    return files
-
-
-def _kind(path: Path) -> str:
-    """The end of a file's name, or what else it is."""
-    if path.is_dir():
-        return "folder"
-    if path.name.startswith("."):
-        return "hidden file"
-    return printable(path.suffix.lower()) or "file without an end"
-
-
-def _listed(left: Counter) -> str:
-    """How many there are of each kind, and how to have those that are pictures."""
-    text = ", ".join(f"{count} {kind}" for kind, count in sorted(left.items()))
-    remedies = {
-        "name a folder to have its pictures": "folder" in left,
-        "save other pictures as PNG": not left.keys().isdisjoint(OTHERS),
-        "name a video to be told how to take its frames": not left.keys().isdisjoint(VIDEOS),
-    }
-    return "; ".join([text, *(remedy for remedy, fits in remedies.items() if fits)])
-
-
 def _pictures_in(path: Path, name: str) -> list[Picture]:
     """One, or the frames of a clip, or the pages; what is wrong with the file is told later."""
     try:
-        numbers = frame_numbers(path)
+        numbers = range(count_frames(path)) if is_video(path) else frame_numbers(path)
     except (DataError, MemoryError):
         return [Picture(name, path)]
-    if len(numbers) == 1:
+    if len(numbers) == 1 and not is_video(path):
         return [Picture(name, path)]
     return [Picture(f"{name}-{number:05}", path, number) for number in numbers]
 

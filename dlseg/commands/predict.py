@@ -1,8 +1,8 @@
-"""`dlseg predict`: images in, pictures of their labels out."""
+"""`dlseg predict`: images and videos in, pictures of their labels out."""
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,18 @@ from torch import nn
 
 from dlseg import inference
 from dlseg.checks import CommandError
-from dlseg.commands.folder import find_pictures, predict_all, read_all, report_faults, unfinished
+from dlseg.commands.clip import draw_clip, find_clip, is_clip, is_drawn
+from dlseg.commands.crf import PRESET, preset_crf
+from dlseg.commands.drawing import Drawing, Table, check_strength, shown_labels, table_of
+from dlseg.commands.folder import (
+    Picture,
+    find_pictures,
+    predict_all,
+    read_all,
+    report_faults,
+    unfinished,
+)
+from dlseg.commands.labeller import TILE, WHOLE, Labeller, long_clip
 from dlseg.commands.shared import add_device, add_inference, last_run, one_line
 from dlseg.data import (
     MAX_PIXELS,
@@ -24,13 +35,11 @@ from dlseg.data import (
     write_image,
     write_label,
 )
-from dlseg.device import get_device, out_of_memory, use_device
+from dlseg.device import get_device, use_device
 from dlseg.paths import path_argument
 from dlseg.training import LAST, CheckpointError, load_network
 
 OWN = 4  # pictures of the network's own data, where no image is given
-WHOLE = 4_000_000  # pixels of the largest image that is predicted at once; a square of 2000
-TILE, SMALL = 1024, 513  # pixels: of larger images, and where memory is short
 
 
 def add(parser: argparse.ArgumentParser, _name: str) -> None:
@@ -38,16 +47,21 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
     parser.set_defaults(function=predict)
     option = parser.add_argument
     text = (
-        "JPEG, PNG, TIFF, GIF, WebP or BMP files, or folders of them; a clip gives all its frames; "
-        f"default: {OWN} pictures of the data it was trained on"
+        "JPEG, PNG, TIFF, GIF, WebP or BMP files, videos, folders of pictures, patterns in quotes "
+        "such as 'photos/**/*.jpg', or - for a list of paths on standard input; a clip gives all "
+        f"its frames; default: {OWN} pictures of the data it was trained on"
     )
     option("images", nargs="*", metavar="IMAGE", type=path_argument, help=text)
     text = "written by `dlseg train`; default: of the last run"
     option("--checkpoint", metavar="FILE", type=path_argument, help=text)
-    text = "folder to write to; default: predictions, beside the checkpoint"
+    text = (
+        "folder to write to, or for one video a file that ends in .mp4, which gets the overlay and "
+        "the sound; default: predictions, beside the checkpoint"
+    )
     option("--out", metavar="DIR", type=path_argument, help=text)
     text = "leave out what is done in --out already; give the other options as before"
     option("--resume", action="store_true", help=text)
+    add_drawing(parser)
     add_inference(parser)
     text = (
         "predict in squares of so many pixels, to save memory; 0: each image whole; default: "
@@ -63,33 +77,40 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
     add_device(parser)
 
 
+def add_drawing(parser: argparse.ArgumentParser) -> None:
+    """Options of what is made of the labels."""
+    option = parser.add_argument
+    text = "of the colours in the overlay: 0 shows the photograph, 1 the labels; default: 0.5"
+    option("--strength", type=float, default=0.5, metavar="0..1", help=text)
+    text = "classes that the overlay shows, by name or number: --show person,car; default: all"
+    option("--show", metavar="CLASSES", help=text)
+    text = "write the share of each class in each picture: a .csv or .json file"
+    option("--shares", metavar="FILE", type=path_argument, help=text)
+    text = "refine the labels by the photograph, as `dlseg crf` does; for pictures up to about 2"
+    option("--crf", action="store_true", help=f"{text} megapixels")
+    text = f"kernels that others shipped; default: {PRESET}"
+    option("--crf-preset", default=PRESET, metavar="NAME", help=text)
+
+
 def predict(arguments: argparse.Namespace) -> int:
     """Label images with a trained network; write index PNG, palette PNG, overlay and legend."""
     checkpoint = arguments.checkpoint or last_run() / LAST
-    out = arguments.out or checkpoint.parent / "predictions"
+    arguments.out = out = arguments.out or checkpoint.parent / "predictions"
     _check_options(arguments)
-    pictures = find_pictures(arguments.images, out)
+    to_clip = is_clip(out)
+    found = find_clip(arguments.images, out) if to_clip else find_pictures(arguments.images, out)
     use_device(arguments.device)
     network = load(checkpoint, arguments.output_stride)
-
-    def label(name: str, image: np.ndarray | Decoded) -> str:
-        tile = _tile(image, arguments)
-        with _in_memory(name, image, tile, arguments):
-            labels = _labels(network.model, name, image, tile, arguments)
-            _write(out, name, image, labels, network)
-            shares = inference.shares(labels).items()
-        text = ", ".join(f"{network.classes[label]} {share:.1%}" for label, share in shares)
-        chosen = tile is not None and arguments.tile is None
-        return text + (f" (in tiles of {tile} pixels; --tile 0 takes it whole)" if chosen else "")
-
-    faults: list[str] = []
-    if pictures:
-        waiting = unfinished(pictures, out, checkpoint) if arguments.resume else pictures
-        count, images = len(waiting), read_all(waiting, faults, arguments.max_pixels * 1e6)
+    shown = shown_labels(arguments.show, network.classes)
+    drawing = Drawing(network.palette, arguments.strength, shown)
+    table = table_of(arguments.shares, network.classes)
+    labeller = Labeller(network.model, len(network.classes), arguments)
+    if not to_clip:
+        _predict_pictures(found, checkpoint, network, labeller, drawing, table)
+    elif arguments.resume and is_drawn(found, out, checkpoint, table):
+        print(f"{printable(out)} is done already")
     else:
-        count, images = OWN, _own(network, out)
-    predict_all(images, count, out, label, faults)
-    report_faults(faults, count)
+        draw_clip(found, labeller, drawing, network.classes, table)
     return 0
 
 
@@ -120,7 +141,43 @@ def load(path: Path, output_stride: int | None) -> Network:
     return Network(model.to(get_device()), classes, palette, extra.get("data"))
 
 
-def _own(network: Network, out: Path) -> Iterator[tuple[str, np.ndarray]]:
+def _predict_pictures(
+    pictures: list[Picture],
+    checkpoint: Path,
+    network: Network,
+    labeller: Labeller,
+    drawing: Drawing,
+    table: Table | None,
+) -> None:
+    """Predict to a folder; none: pictures of the network's data. CommandError for faults."""
+    arguments, faults = labeller.arguments, []
+    out = arguments.out
+    if pictures:
+        waiting = unfinished(pictures, out, checkpoint) if arguments.resume else pictures
+        images = read_all(waiting, faults, arguments.max_pixels * 1e6)
+    else:
+        pictures = waiting = [Picture(f"val-{index}", Path()) for index in range(OWN)]
+        images = _own(network, out)
+    frames = Counter(picture.path for picture in waiting)
+
+    def label(picture: Picture, image: np.ndarray | Decoded) -> str:
+        clip = long_clip(picture.path, frames[picture.path])
+        with labeller.in_memory(picture.name, image):
+            labels, remark = labeller(picture.name, image, clip)
+            _write(out, picture.name, image, labels, network, drawing)
+            found = inference.shares(labels)
+        if table:
+            table.add(picture.name, found)
+        text = ", ".join(f"{network.classes[label]} {share:.1%}" for label, share in found.items())
+        return text + remark
+
+    predict_all(images, len(waiting), out, label, faults)
+    if table:
+        table.write((picture.name for picture in pictures), out if arguments.resume else None)
+    report_faults(faults, len(waiting))
+
+
+def _own(network: Network, out: Path) -> Iterator[tuple[Picture, np.ndarray]]:
     """The first validation pictures of the network's data; image and true labels go to `out`."""
     if network.data is None:
         raise CommandError("the checkpoint does not say what it was trained on: name images")
@@ -130,57 +187,19 @@ def _own(network: Network, out: Path) -> Iterator[tuple[str, np.ndarray]]:
             image, labels = dataset[index]
             write_image(out / f"val-{index}.png", image)
             write_label(out / f"val-{index}-truth.png", labels, network.palette)
-            yield f"val-{index}", image
-
-
-def _tile(image: np.ndarray | Decoded, arguments: argparse.Namespace) -> int | None:
-    """The side of the tiles for this image; None: it is taken whole."""
-    if arguments.tile is not None:
-        return arguments.tile or None
-    height, width = image.shape[:2]
-    return TILE if height * width * max(1, *arguments.scales) ** 2 > WHOLE else None
-
-
-@contextmanager
-def _in_memory(
-    name: str, image: np.ndarray | Decoded, tile: int | None, arguments: argparse.Namespace
-) -> Iterator[None]:
-    """Too little memory as one line that says what needs less."""
-    try:
-        yield
-    except Exception as error:
-        if not out_of_memory(error):
-            raise
-        side = min(max(image.shape[:2]), tile or max(image.shape[:2]))  # what is predicted at once
-        if side > SMALL:
-            remedy = f"--tile {SMALL}, or less"
-        elif arguments.flip or len(arguments.scales) > 1:
-            remedy = "a single one of --scales, without --flip"
-        else:
-            remedy = f"--tile {max(side // 2, 1)}, or close other programs"
-        raise CommandError(f"not enough memory for {printable(name)}: try {remedy}") from error
-
-
-def _labels(
-    model: nn.Module,
-    name: str,
-    image: np.ndarray | Decoded,
-    tile: int | None,
-    arguments: argparse.Namespace,
-) -> np.ndarray:
-    """The most probable label of each pixel, uint8 (H, W)."""
-    options = tile, arguments.overlap, arguments.scales, arguments.flip
-    with one_line(ValueError, start=f"{printable(name)}: "):
-        return inference.label_image(model, image, *options)
+            yield Picture(f"val-{index}", Path()), image
 
 
 def _write(
-    out: Path, name: str, image: np.ndarray | Decoded, labels: np.ndarray, network: Network
+    out: Path,
+    name: str,
+    image: np.ndarray | Decoded,
+    labels: np.ndarray,
+    network: Network,
+    drawing: Drawing,
 ) -> None:
     palette, (height, width) = network.palette, labels.shape
-    mixed = (
-        inference.overlay(image[rows], labels[rows], palette) for rows in row_bands(height, width)
-    )
+    mixed = (drawing.over(image[rows], labels[rows]) for rows in row_bands(height, width))
     write_label(out / f"{name}-index.png", labels)
     write_label(out / f"{name}-palette.png", labels, palette)
     write_bands(out / f"{name}-overlay.png", height, width, mixed)
@@ -188,7 +207,11 @@ def _write(
 
 
 def _check_options(arguments: argparse.Namespace) -> None:
-    """CommandError for scales, tiles and limits that cannot be."""
+    """CommandError for scales, tiles and limits that cannot be, before anything is read."""
+    check_strength(arguments.strength)
+    table_of(arguments.shares, ())
+    if arguments.crf:
+        preset_crf("--crf-preset", arguments.crf_preset)
     if not arguments.tile and arguments.overlap is not None:
         raise CommandError("--overlap is of tiles: give --tile too")
     if not arguments.max_pixels > 0:

@@ -15,6 +15,7 @@ from dlseg.data.decode import MAX_PIXELS, frame_numbers
 from dlseg.data.download import VOC2012, extract, obtain
 from dlseg.data.faults import DataError, Fault, printable
 from dlseg.data.files import read_label, read_palette, write_bands, write_image, write_label
+from dlseg.data.maps import check_no_map
 from dlseg.data.own.folder import Folder
 from dlseg.data.own.mend import Mended, mend
 from dlseg.data.palette import CITYSCAPES_PALETTE, labels_from_colours, voc_palette

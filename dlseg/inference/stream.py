@@ -47,15 +47,24 @@ def frames(
     recent = deque(maxlen=check_integer("window", window, 1))
     for number, image in enumerate(images):
         start = perf_counter()
-        labels = _labels(model, image, mean, std)
+        labels = label_frame(model, image, mean, std)
         recent.append(perf_counter() - start)
         yield Frame(number, labels, recent[-1], median(recent))
 
 
-def _labels(model: nn.Module, image: np.ndarray, mean, std) -> np.ndarray:
+def label_frame(
+    model: nn.Module,
+    image: np.ndarray,
+    mean: tuple[float, ...] = MEAN,
+    std: tuple[float, ...] = STD,
+) -> np.ndarray:
+    """The label of the largest logit of each pixel, uint8 (H, W); arguments of `frames`.
+
+    It is what `label_image` gives for the whole image, up to ties, without its softmax.
+    """
     x = normalise(image, mean, std)  # (3, H, W)
     # Entered for every frame: across a `yield` both would reach into the caller's own code.
-    device = next(chain(model.parameters(), model.buffers())).device
+    device = next(chain(model.parameters(), model.buffers()), torch.empty(0)).device
     with evaluating(model), torch.no_grad():
         logits = logits_of(model(x[None].to(device)))  # (1, C, H, W)
     check_integer("the model's number of classes", logits.shape[1], 1, 256)

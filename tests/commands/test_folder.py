@@ -13,8 +13,8 @@ from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dlseg.checks import CommandError
-from dlseg.commands import predict as predict_command
 from dlseg.commands.folder import KINDS, find_pictures, read_all, unfinished
+from dlseg.commands.labeller import Labeller
 from dlseg.commands.main import main
 from dlseg.data import files
 from tests.processes import PATIENCE
@@ -61,14 +61,14 @@ def test_a_damaged_picture_does_not_keep_back_the_others(checkpoint, folder, tmp
 def test_a_picture_that_the_network_refuses_does_not_either(
     checkpoint, folder, tmp_path, monkeypatch, capsys
 ):
-    real = predict_command._labels
+    real = Labeller.__call__
 
-    def labels(model, name, *options):
+    def label(self, name, *options):
         if name == "b":
             raise CommandError("not enough memory for b")
-        return real(model, name, *options)
+        return real(self, name, *options)
 
-    monkeypatch.setattr(predict_command, "_labels", labels)
+    monkeypatch.setattr(Labeller, "__call__", label)
     assert predict(checkpoint, tmp_path / "out", folder) == 2
     assert complete(tmp_path / "out") == {"a", "d"}
     assert "2 of 4 could not be done: not enough memory for b; " in capsys.readouterr().err
@@ -152,8 +152,8 @@ def test_a_clip_gives_its_frames_in_order(checkpoint, tmp_path, suffix):
     pictures = find_pictures([tmp_path / f"walk.{suffix}"], tmp_path / "out")
     assert [picture.name for picture in pictures] == [f"walk-0000{number}" for number in range(4)]
     for chosen in (pictures, pictures[1::2]):  # all, and what is left to resume
-        shown = [(name, round(np.array(image).mean())) for name, image in read_all(chosen, [], 1e6)]
-        assert [name for name, _ in shown] == [picture.name for picture in chosen]
+        shown = [(one, round(np.array(image).mean())) for one, image in read_all(chosen, [], 1e6)]
+        assert [one for one, _ in shown] == chosen
         wanted = [greys[picture.frame] for picture in chosen]
         assert np.abs(np.array([grey for _, grey in shown]) - wanted).max() <= 3  # WebP is lossy
     assert predict(checkpoint, tmp_path / "out", tmp_path / f"walk.{suffix}") == 0
@@ -162,33 +162,12 @@ def test_a_clip_gives_its_frames_in_order(checkpoint, tmp_path, suffix):
 
 def test_faults_of_clips(checkpoint, tmp_path, capsys):
     (tmp_path / "broken.gif").write_bytes(b"GIF89a, or not")
-    (tmp_path / "film.mp4").write_bytes(b"")
     for name, message in (
         ("broken.gif", "broken.gif: is "),
         ("none.gif", "there is no such file"),
-        ("film.mp4", "film.mp4 is a video: predict the folder frames, from: mkdir -p frames"),
     ):
         assert predict(checkpoint, tmp_path / "out", tmp_path / name) == 2
         assert message in capsys.readouterr().err
-
-
-@pytest.mark.skipif(os.name != "posix", reason="the line is for a POSIX shell")
-def test_the_line_for_a_video_makes_frames(checkpoint, tmp_path, capsys, monkeypatch):
-    """Carried out with a stand-in for ffmpeg that wants what ffmpeg wants: a film, and a folder."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "bin").mkdir()
-    Image.fromarray(noise()).save(tmp_path / "one.png")
-    (tmp_path / "bin/ffmpeg").write_text(
-        '#!/bin/sh\ntest -f "$2" && cp one.png frames/000001.png\n'
-    )
-    (tmp_path / "bin/ffmpeg").chmod(0o755)
-    (tmp_path / "my film's.mp4").write_bytes(b"")
-    assert predict(checkpoint, "out", "my film's.mp4") == 2
-    line = capsys.readouterr().err.strip().partition("from: ")[2]
-    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
-    subprocess.run(line, shell=True, check=True, env=os.environ | {"PATH": path})
-    assert predict(checkpoint, "out", "frames") == 0
-    assert complete(tmp_path / "out") == {"000001"}
 
 
 # Names and kinds of files
@@ -296,8 +275,8 @@ def test_a_folder_tells_what_it_leaves_out(checkpoint, folder, tmp_path, capsys)
     assert complete(tmp_path / "out") == {"a", "b", "d", "e"}
     assert capsys.readouterr().err == (
         f"{folder}: left out 1 .heic, 1 .mp4, 2 .txt, 1 file without an end, 1 folder, "
-        "1 hidden file; name a folder to have its pictures; save other pictures as PNG; "
-        "name a video to be told how to take its frames\n"
+        "1 hidden file; name a folder, or 'FOLDER/**', to have its pictures; save other pictures "
+        "as PNG; name a video to have its frames\n"
     )
     assert predict(checkpoint, tmp_path / "out", folder / "more") == 0
     assert complete(tmp_path / "out") == {"a", "b", "d", "e", "f"}
@@ -307,7 +286,7 @@ def test_a_folder_of_other_things_says_what_it_has(checkpoint, tmp_path, capsys)
     (tmp_path / "in" / "more").mkdir(parents=True)
     assert predict(checkpoint, tmp_path / "out", tmp_path / "in") == 2
     message = capsys.readouterr().err
-    assert "file (but 1 folder; name a folder to have its pictures)" in message
+    assert "file (but 1 folder; name a folder, or 'FOLDER/**', to have" in message
 
 
 def test_a_broken_clip_or_link_does_not_end_a_folder(checkpoint, folder, tmp_path, capsys):

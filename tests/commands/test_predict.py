@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dlseg.commands import predict as command
+from dlseg.commands.labeller import Labeller
 from dlseg.commands.main import main
 from dlseg.data.scenes import PALETTE
 from dlseg.data.transforms import MEAN, STD
@@ -105,8 +105,8 @@ def test_options_reach_the_network(checkpoint, photos, tmp_path, monkeypatch):
 def test_a_large_image_is_taken_in_tiles_unless_told_otherwise(
     checkpoint, photos, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("dlseg.commands.predict.WHOLE", 40 * 56)
-    monkeypatch.setattr("dlseg.commands.predict.TILE", 24)
+    monkeypatch.setattr("dlseg.commands.labeller.WHOLE", 40 * 56)
+    monkeypatch.setattr("dlseg.commands.labeller.TILE", 24)
     options = (photos / "a.png", "--checkpoint", checkpoint, "--out", tmp_path)
     told = "(in tiles of 24 pixels; --tile 0 takes it whole)"
     for more, tiled in (
@@ -122,10 +122,10 @@ def test_a_large_image_is_taken_in_tiles_unless_told_otherwise(
 
 
 def test_a_square_of_2000_pixels_is_the_largest_that_is_taken_whole():
-    options = Namespace(tile=None, scales=[1.0])
+    labeller = Labeller(None, 3, Namespace(tile=None, scales=[1.0], crf=False))
     row = np.zeros((1, 1, 3), np.uint8)
     for width, tile in ((2000, None), (2001, 1024)):
-        assert command._tile(np.broadcast_to(row, (2000, width, 3)), options) == tile
+        assert labeller._tile(np.broadcast_to(row, (2000, width, 3))) == tile
 
 
 def test_limit_of_pixels(checkpoint, tmp_path, capsys):

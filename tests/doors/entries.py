@@ -223,6 +223,15 @@ ENTRIES = [
         passes=("ten digits", "None"),  # a tile larger than the image, or no number, takes it whole
     ),
     Entry(
+        "inference.refined_labels",
+        lambda model, tile, overlap: inference.refined_labels(
+            model, rgb(PICTURE), crf.DenseCRF(KERNELS, 1), tile, overlap
+        ),
+        EVALUATED | {"tile": ("integer", 20), "overlap": ("integer", 4)},
+        "logits",
+        passes=("ten digits", "None"),  # as above
+    ),
+    Entry(
         "inference.prepare",
         lambda model, images: logits_of(inference.prepare(model, images)(images)),
         EVALUATED | {"images": ("images", IMAGES[:1, :, :8, :8])},

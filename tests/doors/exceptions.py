@@ -37,7 +37,7 @@ NO_DOOR = {
         FILES: "Cityscapes Folder Photographs VOC check_folder extract mend obtain open_data "
         "options_of read_image survey with_options "
         "read_label write_image write_label data_names kind_and_folder read_floats read_pictures "
-        "frame_numbers write_bands photograph traced read_palette",
+        "frame_numbers write_bands photograph traced read_palette check_no_map",
         MACHINERY: "in_kinds printable row_bands",
         SHAPES: "Scenes card cue_distance draw_scene found_by_radius letter_accuracy label_of "
         "to_ids to_train_ids",
@@ -45,10 +45,10 @@ NO_DOOR = {
     },
     "dlseg.inference": {
         NO_VALUE: "CHECKED INPUT OPSET OUTPUT",
-        RECORD: "ExportError Frame",
-        TWIN: "check_scales check_tile shares tile_weights",
+        RECORD: "ExportError Frame Redrawn",
+        TWIN: "check_scales check_tile draw_legend label_frame shares tile_weights",
         MACHINERY: "evaluating fold watch",
-        FILES: "export_onnx onnx_differences",
+        FILES: "export_onnx onnx_differences count_frames expected_frames read_video redraw_video",
     },
     "dlseg.inspect": {
         RECORD: "Cost",

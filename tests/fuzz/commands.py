@@ -26,7 +26,7 @@ OPTIONS = {
     "optimiser learning-rate schedule loss crop-size seed out checkpoint-every validate-every "
     "criterion class-weights patience head-multiplier validate config",
     "evaluate": "data split output-stride scales batch-size device",
-    "predict": "out output-stride scales tile overlap device",
+    "predict": "out output-stride scales tile overlap device strength show shares crf-preset",
     "export": "size output-stride",
     "crf": "out preset sxy srgb weight iterations confidence ignore device",
     "doctor": "data",

@@ -65,3 +65,29 @@ def test_labels_without_a_name_or_a_colour():
     for palette in (PALETTE.astype(float), PALETTE[:, :2]):
         with pytest.raises(ValueError, match=r"^palette must be uint8 \(256, 3\)"):
             legend(labels, ("a", "b", "c"), palette)
+
+
+@pytest.mark.parametrize("strength", [0, 0.25, 0.5, 0.9, 1])
+def test_strength_is_how_far_a_pixel_goes(strength):
+    rng = np.random.default_rng(0)
+    image, labels = (
+        rng.integers(0, 256, (9, 11, 3), np.uint8),
+        rng.integers(0, 5, (9, 11), np.uint8),
+    )
+    exact = image + strength * (PALETTE[labels].astype(float) - image)
+    mixed = overlay(image, labels, PALETTE, strength)
+    assert mixed.dtype == np.uint8 and np.abs(mixed - exact).max() <= 1 + 255 / 512
+    if strength in (0, 1):
+        assert np.array_equal(mixed, exact)
+    shown = overlay(image, labels, PALETTE, strength, {1, 3})
+    drawn = np.isin(labels, (1, 3))
+    assert np.array_equal(shown[drawn], mixed[drawn])
+    assert np.array_equal(shown[~drawn], image[~drawn])
+    assert np.array_equal(overlay(image, labels, PALETTE, strength, ()), image)
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan"), True, "half"])
+def test_what_is_no_strength(strength):
+    image, labels = np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.uint8)
+    with pytest.raises(ValueError, match=r"^strength must be in \[0, 1\], got"):
+        overlay(image, labels, PALETTE, strength)
