@@ -39,6 +39,7 @@ from dlseg.data.transforms import (
     RandomCrop,
     RandomFlip,
     RandomScale,
+    RandomScaleCrop,
     normalise,
     to_tensors,
 )
