@@ -31,6 +31,7 @@ from dlseg.training.optimiser import make_optimiser, prepare_batch_norm, set_lea
 from dlseg.training.recipe import Recipe
 from dlseg.training.run import History, Run
 from dlseg.training.schedule import learning_rate
+from dlseg.training.speed import fast_pointwise
 
 DROPOUT = 2  # the stream of random numbers beside those of `loader`
 Watch = Callable[[int, float, float], None]
@@ -68,7 +69,7 @@ def train(
     """
     _check_periods(checkpoint_every, validate_every)
     path = check_path("folder", folder) / LAST if folder is not None else None
-    with _alone(path, resume):
+    with _alone(path, resume), fast_pointwise(model, torch.device(device)):
         run = _new_run(model, dataset, recipe, torch.device(device), description, extra)
         _begin(run, path, resume)
         for iteration, rate in _steps(run, dataset, workers, path, watch):
@@ -107,9 +108,10 @@ def _new_run(
 ) -> Run:
     """A run before its first step, on `device`. ValueError where the numbers of classes differ."""
     check_same_classes(getattr(model, "num_classes", None), dataset.num_classes)
-    half = device.type == "cuda" and recipe.mixed_precision
+    half = device.type == "cuda" and recipe.mixed_precision and not recipe.bfloat16
     scaler = torch.amp.GradScaler(device.type, enabled=half)
-    model.to(device)
+    layout = torch.channels_last if recipe.channels_last else torch.preserve_format
+    model.to(device, memory_format=layout)  # the maps follow the weights
     return Run(model, recipe, make_optimiser(model, recipe), scaler, description, extra or {})
 
 
@@ -159,7 +161,7 @@ def _steps(
         prepare_batch_norm(run.model, recipe)
         _seed_dropout(recipe.seed, iteration)
         batch = images, labels, recipe.accumulate, void
-        loss = train_step(network, run.optimiser, run.scaler, *batch)
+        loss = train_step(network, run.optimiser, run.scaler, *batch, bfloat16=recipe.bfloat16)
         _check_loss(loss, iteration, rate, path)
         history.losses.append(loss)
         history.images += recipe.batch_size
@@ -193,19 +195,22 @@ def train_step(
     labels: Tensor,
     accumulate: int = 1,
     ignore_index: int = IGNORE,
+    bfloat16: bool = False,
 ) -> float:
     """One step of the optimiser on one batch; gives its loss; no step if that is no number.
 
     network: `ScoreMaps`, alone or distributed. images: (B, 3, H, W), labels: (B, H, W), this
     process's share, in which `ignore_index` counts nothing; computed in `accumulate` parts.
+    bfloat16: by autocast; without, float16 where the scaler is enabled.
     The loss is the mean over the labelled pixels of the whole batch, of all parts and processes.
     """
+    half, mixed = torch.bfloat16 if bfloat16 else None, bfloat16 or scaler.is_enabled()
     network.zero_grad(set_to_none=True)
     parts = list(zip(images.chunk(accumulate), labels.chunk(accumulate), strict=True))
     counts, total = None, torch.zeros((), device=images.device)
     for number, (part, target) in enumerate(parts, start=1):
         with _gradients_stay_here(network, number < len(parts)):
-            with torch.autocast(images.device.type, enabled=scaler.is_enabled()):
+            with torch.autocast(images.device.type, half, enabled=mixed):
                 maps = network(part)
             if counts is None:  # only now the sizes of the maps are known
                 labelled = labelled_pixels(maps, labels, ignore_index)

@@ -58,9 +58,11 @@ CHECKS = {
     "bootstrap_classes": listing(integer(0, 255)),
     "bootstrap_copies": integer(0, 10**6),
     "mixed_precision": switch,
+    "bfloat16": switch,
+    "channels_last": switch,
     "seed": integer(0, 2**63 - 1),
 }
-LATER = {"optimiser"}  # fields that the first checkpoints lack
+LATER = {"optimiser", "bfloat16", "channels_last"}  # fields that the first checkpoints lack
 RECIPE = record(
     {name: check for name, check in CHECKS.items() if name not in LATER},
     {name: CHECKS[name] for name in LATER},
@@ -96,7 +98,12 @@ class Recipe:
     saturation, 0 is none. bootstrap_classes: pictures that show one of these labels are there
     bootstrap_copies times more (DeepLab v3's "bootstrapping", section 4).
 
-    mixed_precision: on CUDA, float16 where that is safe; elsewhere always float32.
+    Speed; each changes the weights by rounding. mixed_precision: on CUDA, float16 where that is
+    safe, with a scaled loss; elsewhere float32. bfloat16: instead, on the CPU too, bfloat16, which
+    has float32's range and needs no scale, for convolutions and products; batch norm, the loss,
+    the weights and the optimiser keep float32. It pays where the processor multiplies it (AMX,
+    AVX512-BF16, CUDA from Ampere on), and is slower elsewhere. channels_last: the channels of a
+    pixel side by side in memory, the layout of CPU and GPU kernels for bfloat16 and float16.
     seed: of the order, the augmentation and dropout; not of the first weights.
     NumPy's numbers become plain ones.
     Raises ValueError for a value that makes no sense, with what would.
@@ -125,6 +132,8 @@ class Recipe:
     bootstrap_classes: tuple[int, ...] = ()
     bootstrap_copies: int = 1
     mixed_precision: bool = True
+    bfloat16: bool = False
+    channels_last: bool = False
     seed: int = 0
 
     def __post_init__(self):

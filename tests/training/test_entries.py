@@ -92,6 +92,7 @@ ALLOWED = {
     (("metrics", 2, "mean IoU"), "infinite"),
 }
 MAY_LACK = {("metrics", 2, "mean IoU"), ("recipe", "optimiser")}
+MAY_LACK |= {("recipe", name) for name in ("bfloat16", "channels_last")}
 MAY_LACK |= {("extra", name) for name in ("data", "split", "classes", "palette")}
 
 
