@@ -6,6 +6,7 @@
 #   make site                 the static site, in build/site/html
 #   make test-browser         a real browser on JupyterLab and on the site
 #   make bench                benchmarks against peers
+#   make bench-training       of these, a training step and its crops alone: some minutes
 #   make experiments          train what the chapters compare over seeds (hours; goes on where it was)
 #   make gpu                  one script of at most ten minutes for a machine with a GPU
 #   make nightly              what needs more than a minute: newest and lowest versions, mutants, fuzz
@@ -36,7 +37,7 @@ BIN := $(VENV)/$(SCRIPTS)
 PIP := $(BIN)/python -m pip install $(if $(CI),--quiet) --disable-pip-version-check -c constraints.txt
 
 .PHONY: read test lint test-package test-chapters run site test-browser tools parity pydensecrf
-.PHONY: bench experiments clean gpu nightly newest lowest test-nightly mutants fuzz
+.PHONY: bench bench-training experiments clean gpu nightly newest lowest test-nightly mutants fuzz
 .PHONY: first-failure open-issue
 
 read: $(VENV)/.read
@@ -98,6 +99,10 @@ bench: $(VENV)/.test $(VENV)/.onnx
 	for file in $(filter-out benchmarks/gpu%,$(wildcard benchmarks/*.py)); do \
 		$(BIN)/python $$file || exit 1; \
 	done
+
+bench-training: $(VENV)/.test
+	$(BIN)/python benchmarks/models.py --models v3+-resnet50-16 --parts training --threads 1
+	$(BIN)/python benchmarks/crops.py
 
 # Goes on where it was stopped; its figures are in build/gpu.json.
 gpu: $(VENV)/.test $(VENV)/.onnx

@@ -50,6 +50,7 @@ from dlseg.data.transforms import (
     RandomCrop,
     RandomFlip,
     RandomScale,
+    RandomScaleCrop,
     normalise,
     to_tensors,
 )

@@ -33,6 +33,7 @@ from dlseg.training.optimiser import make_optimiser, prepare_batch_norm, set_lea
 from dlseg.training.recipe import Recipe, whole_batch
 from dlseg.training.run import BEST, BEST_BY, History, Run
 from dlseg.training.schedule import learning_rate
+from dlseg.training.speed import fast_pointwise
 
 DROPOUT = 2  # the stream of random numbers beside those of `loader`
 Watch = Callable[[int, float, float], None]
@@ -81,6 +82,7 @@ def train(
     path = check_path("folder", folder) / LAST if folder is not None else None
     with ExitStack() as held:
         held.enter_context(_alone(path, resume))
+        held.enter_context(fast_pointwise(model, torch.device(device)))
         run = _new_run(model, dataset, recipe, torch.device(device), description, extra)
         _begin(run, path, resume)
         held.enter_context(frozen(model, recipe.freeze_backbone))
@@ -128,9 +130,10 @@ def _new_run(
 ) -> Run:
     """A run before its first step, on `device`. ValueError where the numbers of classes differ."""
     check_same_classes(getattr(model, "num_classes", None), classes_of(dataset, model))
-    half = device.type == "cuda" and recipe.mixed_precision
+    half = device.type == "cuda" and recipe.mixed_precision and not recipe.bfloat16
     scaler = torch.amp.GradScaler(device.type, enabled=half)
-    model.to(device)
+    layout = torch.channels_last if recipe.channels_last else torch.preserve_format
+    model.to(device, memory_format=layout)  # the maps follow the weights
     return Run(model, recipe, make_optimiser(model, recipe), scaler, description, extra or {})
 
 
@@ -211,7 +214,7 @@ def _steps(
         _seed_dropout(recipe.seed, iteration)
         with given(getattr(run.model, "backbone", None), maps):
             batch = images, labels, recipe.accumulate, criterion
-            value = train_step(network, run.optimiser, run.scaler, *batch)
+            value = train_step(network, run.optimiser, run.scaler, *batch, recipe.bfloat16)
         _check_loss(value, iteration, rate, path)
         history.losses.append(value)
         history.images += recipe.batch_size
@@ -257,21 +260,23 @@ def train_step(
     labels: Tensor,
     accumulate: int = 1,
     criterion: PixelLoss | WholeBatch = PixelLoss(),  # noqa: B008, it is frozen
+    bfloat16: bool = False,
 ) -> float:
     """One step of the optimiser on one batch; gives its loss; no step if that is no number.
 
     network: `ScoreMaps`, alone or distributed. images: (B, 3, H, W), labels: (B, H, W), this
     process's share, computed in `accumulate` parts. criterion: the loss, and the label that counts
-    nothing in it.
+    nothing in it. bfloat16: by autocast; without, float16 where the scaler is enabled.
     The loss is the mean over the labelled pixels of the whole batch, of all parts and processes,
     but for one of a whole batch, which has no parts.
     """
+    half, mixed = torch.bfloat16 if bfloat16 else None, bfloat16 or scaler.is_enabled()
     network.zero_grad(set_to_none=True)
     parts = list(zip(images.chunk(accumulate), labels.chunk(accumulate), strict=True))
     counts, total = None, torch.zeros((), device=images.device)
     for number, (part, target) in enumerate(parts, start=1):
         with _gradients_stay_here(network, number < len(parts)):
-            with torch.autocast(images.device.type, enabled=scaler.is_enabled()):
+            with torch.autocast(images.device.type, half, enabled=mixed):
                 maps = network(part)
             if counts is None:  # only now the sizes of the maps are known
                 counts = sum_over_processes(criterion.counts(maps, labels))

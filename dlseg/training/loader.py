@@ -21,6 +21,7 @@ from dlseg.data import (
     RandomCrop,
     RandomFlip,
     RandomScale,
+    RandomScaleCrop,
 )
 from dlseg.doors import check_labels
 from dlseg.training.losses import classes_of, void_of
@@ -46,9 +47,8 @@ def duplicate_rare(dataset: Dataset, classes: Collection[int], copies: int = 1) 
 
 def augmentation(recipe: Recipe, void: int) -> Compose:
     """The paired transform of `recipe`: scale, crop with padding (void), mirror, colour."""
-    steps = [RandomCrop(recipe.crop_size, ignore_index=void)]
-    if recipe.scale != (1, 1):
-        steps.insert(0, RandomScale(*recipe.scale))
+    crop = RandomCrop(recipe.crop_size, ignore_index=void)
+    steps = [RandomScaleCrop(RandomScale(*recipe.scale), crop) if recipe.scale != (1, 1) else crop]
     if recipe.flip:
         steps.append(RandomFlip())
     if recipe.colour:

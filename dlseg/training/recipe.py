@@ -83,11 +83,13 @@ CHECKS = {
     "freeze_backbone": switch,
     "cache_features": switch,
     "patience": integer(0, 10**9),
+    "bfloat16": switch,
+    "channels_last": switch,
     "seed": integer(0, 2**63 - 1),
 }
 # Fields that the first checkpoints lack.
 LATER = {"optimiser", "criterion", "class_weights", "focal_gamma"}
-LATER |= {"freeze_backbone", "cache_features", "patience"}
+LATER |= {"freeze_backbone", "cache_features", "patience", "bfloat16", "channels_last"}
 RECIPE = record(
     {name: check for name, check in CHECKS.items() if name not in LATER},
     {name: CHECKS[name] for name in LATER},
@@ -133,7 +135,12 @@ class Recipe:
     saturation, 0 is none. bootstrap_classes: pictures that show one of these labels are there
     bootstrap_copies times more (DeepLab v3's "bootstrapping", section 4).
 
-    mixed_precision: on CUDA, float16 where that is safe; elsewhere always float32.
+    Speed; each changes the weights by rounding. mixed_precision: on CUDA, float16 where that is
+    safe, with a scaled loss; elsewhere float32. bfloat16: instead, on the CPU too, bfloat16, which
+    has float32's range and needs no scale, for convolutions and products; batch norm, the loss,
+    the weights and the optimiser keep float32. It pays where the processor multiplies it (AMX,
+    AVX512-BF16, CUDA from Ampere on), and is slower elsewhere. channels_last: the channels of a
+    pixel side by side in memory, the layout of CPU and GPU kernels for bfloat16 and float16.
     seed: of the order, the augmentation and dropout; not of the first weights.
     NumPy's numbers become plain ones.
     Raises ValueError for a value that makes no sense, with what would.
@@ -168,6 +175,8 @@ class Recipe:
     freeze_backbone: bool = False
     cache_features: bool = False
     patience: int = 0
+    bfloat16: bool = False
+    channels_last: bool = False
     seed: int = 0
 
     def __post_init__(self):

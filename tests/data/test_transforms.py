@@ -1,10 +1,13 @@
 """Paired transforms: labels stay on their pixels, take no new values, and follow the seed."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from dlseg.data.scenes import PALETTE
 from dlseg.data.transforms import (
@@ -14,13 +17,17 @@ from dlseg.data.transforms import (
     RandomCrop,
     RandomFlip,
     RandomScale,
+    RandomScaleCrop,
     resize,
+    resize_part,
     to_tensors,
 )
 
 CODES = PALETTE[:10]  # a colour per label: an image in them says its own labels
 SCALES = st.tuples(st.floats(0.5, 2), st.floats(1, 2)).map(lambda v: RandomScale(v[0], v[0] * v[1]))
-STEPS = st.one_of(SCALES, st.integers(1, 90).map(RandomCrop), st.just(RandomFlip()))
+CROPS = st.integers(1, 90).map(RandomCrop)
+BOTH = st.builds(RandomScaleCrop, SCALES, CROPS)
+STEPS = st.one_of(SCALES, CROPS, BOTH, st.just(RandomFlip()))
 SIDES = st.integers(1, 60)
 FILL = (124, 116, 104)  # 255 times ImageNet's mean
 
@@ -61,19 +68,20 @@ def test_wherever_an_image_still_says_a_label_it_is_the_right_one(height, width,
     for value in known:
         colour = FILL if value == 255 else CODES[value]
         assert np.all(label[(image == colour).all(axis=2)] == value)
-        if not any(isinstance(step, RandomScale) for step in steps):
+        if not any(isinstance(step, RandomScale | RandomScaleCrop) for step in steps):
             assert np.all(image[label == value] == colour)
 
 
 @given(st.integers(20, 60), SCALES, st.integers(30, 90), st.integers(0, 2**32))
 @settings(max_examples=80, deadline=None)
 def test_away_from_boundaries_the_image_says_its_labels(side, scale, size, seed):
-    chain = Compose([scale, RandomFlip(), RandomCrop(size), RandomFlip()])
-    image, label = chain(*blocks(side, side, seed), np.random.default_rng(seed))
-    colours = np.concatenate([CODES, np.tile(np.uint8(FILL), (246, 1))])
-    sure = inner(label, 2)
-    assert label.shape == (size, size) and sure.any()
-    assert np.array_equal(image[sure], colours[label[sure]])
+    apart = [scale, RandomFlip(), RandomCrop(size), RandomFlip()]
+    for chain in (apart, [RandomScaleCrop(scale, RandomCrop(size)), RandomFlip()]):
+        image, label = Compose(chain)(*blocks(side, side, seed), np.random.default_rng(seed))
+        colours = np.concatenate([CODES, np.tile(np.uint8(FILL), (246, 1))])
+        sure = inner(label, 2)
+        assert label.shape == (size, size) and sure.any()
+        assert np.array_equal(image[sure], colours[label[sure]])
 
 
 @given(st.integers(8, 60), st.floats(0.5, 2))
@@ -98,6 +106,94 @@ def test_nearest_takes_the_pixel_that_holds_the_centre(old, new):
     result = resize(image, label, 1, new)[1][0].astype(int)
     assert np.array_equal(result[~ties], expected[~ties])
     assert np.all((expected - result)[ties] <= 1) and np.all((expected - result)[ties] >= 0)
+
+
+def resized(image: np.ndarray, label: np.ndarray, height: int, width: int) -> tuple:
+    """The definition: Pillow's whole picture, and for each pixel the label under its centre."""
+    picture = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+    rows, columns = (
+        [math.floor((2 * i + 1) * old / (2 * new)) for i in range(new)]
+        for old, new in zip(label.shape, (height, width), strict=True)
+    )
+    return np.array(picture), label[np.ix_(rows, columns)]
+
+
+def distance(one: np.ndarray, other: np.ndarray) -> float:
+    """The largest difference of two images."""
+    return float(np.abs(one.astype(float) - other).max())
+
+
+def shares(old: int, new: int) -> np.ndarray:
+    """The bilinear filter along one side, (new, old): what each old pixel is worth to a new one."""
+    centres = (np.arange(new) + 0.5) * old / new
+    away = np.abs(np.arange(old) + 0.5 - centres[:, None]) / max(1, old / new)
+    weights = np.maximum(0, 1 - away)
+    return weights / weights.sum(1, keepdims=True)
+
+
+ROUNDED = 2  # Pillow rounds twice, along rows and along columns: both may fall another way
+
+
+SLICES = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted)
+
+
+def part_of(side: int, ends: list) -> slice:
+    start = min(side - 1, int(ends[0] * side))
+    return slice(start, max(start + 1, math.ceil(ends[1] * side)))
+
+
+@given(SIDES, SIDES, st.integers(1, 150), st.integers(1, 150), SLICES, SLICES)
+@settings(max_examples=150, deadline=None)
+def test_a_part_is_what_is_cut_out_of_the_resized_picture(height, width, high, wide, above, left):
+    """Noise of all values: a shift by a hundredth of a pixel would show as two grey values."""
+    rows, columns = part_of(high, above), part_of(wide, left)
+    pair = noise(height, width)
+    image, label = resize_part(*pair, high, wide, rows, columns)
+    whole, labels = resized(*pair, high, wide)
+    assert np.array_equal(label, labels[rows, columns])
+    assert image.dtype == np.uint8 and distance(image, whole[rows, columns]) <= ROUNDED
+    down, across = shares(height, high)[rows], shares(width, wide)[columns]
+    exact = np.einsum("ih,hwc,jw->ijc", down, pair[0].astype(float), across, optimize=True)
+    assert distance(image, exact) <= 0.5 + 0.5 + 0.02
+    assert np.array_equal(resize(*pair, high, wide)[0], whole)
+
+
+@pytest.mark.parametrize("new", [600_000, 29_999, 300, 1])
+@pytest.mark.parametrize("place", [0, 0.37, 1])
+def test_far_from_the_corner_a_part_is_as_exact(new, place):
+    """Where single precision has no quarters of a pixel left for places on the whole side."""
+    pair = noise(1, 30_000)
+    size = min(new, 64)
+    start = int(place * (new - size))
+    columns = slice(start, start + size)
+    image, label = resize_part(*pair, 1, new, slice(0, 1), columns)
+    whole, labels = resized(*pair, 1, new)
+    assert np.array_equal(label, labels[:, columns])
+    assert distance(image, whole[:, columns]) <= ROUNDED
+
+
+@given(SIDES, SIDES, SCALES, CROPS, st.integers(0, 2**32))
+@settings(max_examples=150, deadline=None)
+def test_scale_and_crop_in_one_are_both_in_turn(height, width, scale, crop, seed):
+    """The same place, labels and padding; and what is drawn after them is the same, too."""
+    first, second = np.random.default_rng(seed), np.random.default_rng(seed)
+    pair = noise(height, width)
+    image, label = RandomScaleCrop(scale, crop)(*pair, first)
+    expected, labels = crop(*scale(*pair, second), second)
+    assert np.array_equal(label, labels) and distance(image, expected) <= ROUNDED
+    assert first.random() == second.random()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (9, 1)])
+@pytest.mark.parametrize("factor", [0.001, 0.5, 1, 100])
+@pytest.mark.parametrize("size", [1, 5, 200])
+def test_the_smallest_pictures_and_the_outermost_factors(shape, factor, size):
+    pair = noise(*shape)
+    steps = RandomScale(factor, factor), RandomCrop(size)
+    both = RandomScaleCrop(*steps)(*pair, np.random.default_rng(3))
+    apart = Compose(steps)(*pair, np.random.default_rng(3))
+    assert np.array_equal(both[1], apart[1]) and distance(both[0], apart[0]) <= ROUNDED
+    assert both[0].shape == (size, size, 3)
 
 
 def test_scale_covers_its_range_on_both_sides_alike():
@@ -198,6 +294,25 @@ def test_colour_leaves_labels_and_stays_within_its_factors(bright, contrast, col
     assert np.array_equal(same, label) and new.dtype == np.uint8 and new.shape == image.shape
 
 
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.integers(0, 99))
+@settings(max_examples=50, deadline=None)
+def test_colour_is_brightness_then_saturation_then_contrast(bright, contrast, colour, seed):
+    """One after the other in double precision, rounded at the end."""
+    image, label = noise(9, 13)
+    b, c, s = (
+        rng.uniform(1 - a, 1 + a)
+        for rng in [np.random.default_rng(seed)]
+        for a in (bright, contrast, colour)
+    )
+    x = image * b
+    grey = (x @ [0.299, 0.587, 0.114])[..., None]
+    x = grey + s * (x - grey)
+    x = np.clip(grey.mean() + c * (x - grey.mean()), 0, 255)
+    jitter = ColourJitter(bright, contrast, colour)
+    new, _ = jitter(image, label, np.random.default_rng(seed))
+    assert np.abs(new - x).max() <= 0.5 + 1e-3
+
+
 def test_no_jitter_is_no_change_and_each_factor_does_its_own():
     image, label = noise(30, 30)
     image = image // 3 + 80  # far from black and white, so that nothing is cut off
@@ -219,7 +334,8 @@ def test_no_jitter_is_no_change_and_each_factor_does_its_own():
 
 
 def test_a_chain_follows_its_seed():
-    chain = Compose([RandomScale(), RandomCrop(24), RandomFlip(), ColourJitter()])
+    both = RandomScaleCrop(RandomScale(), RandomCrop(24))
+    chain = Compose([RandomScale(), both, RandomFlip(), ColourJitter()])
     image, label = noise(30, 20)
     kept = image.copy(), label.copy()
     once, again, other = (chain(image, label, np.random.default_rng(s)) for s in (5, 5, 6))
@@ -266,7 +382,15 @@ def test_bad_settings(make, message):
 
 
 @pytest.mark.parametrize(
-    "transform", [RandomScale(), RandomCrop(3), RandomFlip(), ColourJitter()], ids=repr
+    "transform",
+    [
+        RandomScale(),
+        RandomCrop(3),
+        RandomScaleCrop(RandomScale(), RandomCrop(3)),
+        RandomFlip(),
+        ColourJitter(),
+    ],
+    ids=repr,
 )
 def test_a_pair_that_is_none(transform):
     image, label = noise(4, 5)

@@ -41,7 +41,7 @@ NO_DOOR = {
         MACHINERY: "in_kinds printable row_bands",
         SHAPES: "Scenes card cue_distance draw_scene found_by_radius letter_accuracy label_of "
         "to_ids to_train_ids",
-        TWIN: "ColourJitter Compose RandomFlip RandomScale normalise",
+        TWIN: "ColourJitter Compose RandomFlip RandomScale RandomScaleCrop normalise",
     },
     "dlseg.inference": {
         NO_VALUE: "CHECKED INPUT OPSET OUTPUT",

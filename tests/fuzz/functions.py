@@ -129,7 +129,9 @@ def one_pair(rng: Random) -> tuple[np.ndarray, np.ndarray]:
 def transformed(pair, low, high, side, share, seed):
     """All transforms, one after the other."""
     kinds = data.RandomScale(low, high), data.RandomCrop(side), data.RandomFlip(share)
-    both = data.Compose([*kinds, data.ColourJitter(share, share, share)])
+    both = data.Compose(
+        [*kinds, data.RandomScaleCrop(*kinds[:2]), data.ColourJitter(share, share, share)]
+    )
     both(*pair, np.random.default_rng(seed))
 
 
