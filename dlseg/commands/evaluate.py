@@ -6,12 +6,20 @@ from collections.abc import Sequence
 from dlseg import training
 from dlseg.checks import CommandError
 from dlseg.commands.jobs import saved_data
-from dlseg.commands.shared import add_device, add_inference, add_workers, computing, last_run
+from dlseg.commands.shared import (
+    add_device,
+    add_inference,
+    add_trust,
+    add_workers,
+    computing,
+    last_run,
+    trained,
+)
 from dlseg.data import open_data
 from dlseg.doors import check_same_classes
 from dlseg.metrics import ConfusionMatrix
 from dlseg.paths import path_argument
-from dlseg.training import LAST, is_main, load_network
+from dlseg.training import LAST, is_main
 
 
 def add(parser: argparse.ArgumentParser, _name: str) -> None:
@@ -25,6 +33,7 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
     add_inference(parser)
     parser.add_argument("--batch-size", type=int, default=16)
     add_workers(parser)
+    add_trust(parser)
     add_device(parser)
 
 
@@ -32,7 +41,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     """Print the IoU of each class of a trained network, and their mean."""
     with computing(arguments) as device:
         path = arguments.checkpoint or last_run() / LAST
-        model, entries = load_network(path, arguments.output_stride)
+        model, entries = trained(path, arguments.output_stride, arguments.trust_imports)
         dataset = open_data(arguments.data or saved_data(entries, path), arguments.split)
         check_names(entries["extra"].get("classes"), dataset.classes)
         options = arguments.batch_size, arguments.scales, arguments.flip, arguments.workers

@@ -8,7 +8,7 @@ from torch import nn
 
 from dlseg.checks import CommandError
 from dlseg.data import kind_and_folder
-from dlseg.models import build_model, describe
+from dlseg.models import build_model, describe, name_of
 from dlseg.training import LAST, Recipe, load_checkpoint, load_weights
 
 
@@ -96,6 +96,11 @@ def saved_job(folder: Path) -> Job:
     data, split = saved_data(entries, path), entries["extra"].get("split")
     if split is None or entries["model"] is None:
         raise CommandError(f"{path} was not written by dlseg train: it lacks extra.split or model")
+    if "call" in entries["model"]:
+        raise CommandError(
+            f"{path} was trained in Python, on {name_of(entries['model'])}; go on with it there: "
+            "train(..., resume=True)"
+        )
     model = {name: value for name, value in entries["model"].items() if name != "num_classes"}
     return Job(data, split, recipe=Recipe(**entries["recipe"]), **model)
 

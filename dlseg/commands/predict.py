@@ -12,7 +12,7 @@ from torch import nn
 from dlseg import inference
 from dlseg.checks import CommandError
 from dlseg.commands.folder import find_pictures, predict_all, read_all, report_faults, unfinished
-from dlseg.commands.shared import add_device, add_inference, last_run, one_line
+from dlseg.commands.shared import add_device, add_inference, add_trust, last_run, one_line, trained
 from dlseg.data import (
     MAX_PIXELS,
     Decoded,
@@ -26,7 +26,7 @@ from dlseg.data import (
 )
 from dlseg.device import get_device, out_of_memory, use_device
 from dlseg.paths import path_argument
-from dlseg.training import LAST, CheckpointError, load_network
+from dlseg.training import LAST, CheckpointError
 
 OWN = 4  # pictures of the network's own data, where no image is given
 WHOLE = 4_000_000  # pixels of the largest image that is predicted at once; a square of 2000
@@ -60,6 +60,7 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
     most = MAX_PIXELS / 1e6
     text = f"megapixels of the largest image that is read; default: {most:.0f}"
     option("--max-pixels", type=float, default=most, metavar="MEGAPIXELS", help=text)
+    add_trust(parser)
     add_device(parser)
 
 
@@ -70,7 +71,7 @@ def predict(arguments: argparse.Namespace) -> int:
     _check_options(arguments)
     pictures = find_pictures(arguments.images, out)
     use_device(arguments.device)
-    network = load(checkpoint, arguments.output_stride)
+    network = load(checkpoint, arguments.output_stride, arguments.trust_imports)
 
     def label(name: str, image: np.ndarray | Decoded) -> str:
         tile = _tile(image, arguments)
@@ -106,10 +107,10 @@ class Network:
     data: str | None
 
 
-def load(path: Path, output_stride: int | None) -> Network:
+def load(path: Path, output_stride: int | None, trust_imports: bool = False) -> Network:
     """The trained network of the checkpoint `path`. CommandError for what is none."""
     try:
-        model, entries = load_network(path, output_stride)
+        model, entries = trained(path, output_stride, trust_imports)
     except (CheckpointError, ValueError, OSError, ModuleNotFoundError) as error:
         reason = " ".join(str(error).split())
         raise CommandError(reason if str(path) in reason else f"{path}: {reason}") from error
