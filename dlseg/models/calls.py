@@ -136,10 +136,14 @@ def import_path(make: Callable) -> str:
     """
     module, name = getattr(make, "__module__", None), getattr(make, "__qualname__", "")
     parts = (module or "").split(".")
-    for count in range(1, len(parts) + 1):
-        short = ".".join(parts[:count])
-        if short != "__main__" and getattr(sys.modules.get(short), name, None) is make:
-            return f"{short}.{name}"
+    places = [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+    paths = [
+        f"{place}.{name}"
+        for place in places
+        if place != "__main__" and getattr(sys.modules.get(place), name, None) is make
+    ]
+    if paths:
+        return next(filter(CALLS.__contains__, paths), paths[0])
     raise ValueError(
         f"a checkpoint can name only a class or function at the top of a module, got {make!r} of "
         f"{module}: put it into a file of its own, such as networks.py, and import it from there"

@@ -5,6 +5,7 @@ without memory, and the one whose names and shapes are those of the file is take
 """
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from dlseg.checks import check_choice
 from dlseg.models.registry import build_model, describe
 from dlseg.models.theirs import SMP_BACKBONES
-from dlseg.state import fitting, misfit
+from dlseg.state import misfit
 
 State = Mapping[str, Tensor]
 Names = tuple[tuple[str, str], ...]  # patterns of what names begin with, and ours in their place
@@ -57,7 +58,7 @@ def convert(state: State, source: str, output_stride: int | None = None) -> Conv
     check_choice("source", source, tuple(SOURCES))
     dropped = tuple(key for key in state if key.startswith(DROPPED))
     kept = {key: value for key, value in state.items() if key not in dropped}
-    nearest = (-1, "")
+    nearest = (sys.maxsize, "")
     for theirs in SOURCES[source]:
         ours = {_renamed(key, theirs.names): value for key, value in kept.items()}
         if theirs.classifier not in ours:
@@ -68,7 +69,7 @@ def convert(state: State, source: str, output_stride: int | None = None) -> Conv
             model = build_model(description)
         if not (difference := misfit(model, ours)):
             return Converted(theirs.mend(ours), description, dropped)
-        nearest = max(nearest, (len(fitting(model, ours)), difference))
+        nearest = min(nearest, (len(model.state_dict().keys() ^ ours.keys()), difference))
     first = ", ".join(list(kept)[:3])
     raise ValueError(
         f"no network of {source} that is known here has these weights, {first} and others: "
