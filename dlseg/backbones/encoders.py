@@ -19,6 +19,9 @@ class TimmBackbone(nn.Module):
     name: such as "convnext_tiny" or "resnet50d", or with the weights to take behind a dot.
     output_stride (os): 32, or whatever the network has; 16 and 8 where timm turns its strides into
     rates. weights: None, or "imagenet": timm fetches those it has, of several licences.
+    Whether the dense map holds the strided one number for number is timm's doing: those of ResNets,
+    RegNets, RepVGG and Xception do, and with the means of squeezes held fixed EfficientNets and
+    MobileNetV3; ConvNeXt does at 16, and not at 8; networks with attention do not.
     low_level is the network's last map at stride 4; last its last, (B, channels, H/os, W/os). Sizes
     are rounded as the network does.
     Attributes: output_stride, channels, low_level_channels, low_level_stride.

@@ -32,7 +32,6 @@ from dlseg.models.registry import (
     build_model,
     describe,
     network_row,
-    on_timm,
 )
 from dlseg.models.released import RELEASED, released_network
 from dlseg.models.scores import ScoreMap

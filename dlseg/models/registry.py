@@ -154,10 +154,3 @@ def at_stride(description: dict, output_stride: int) -> dict:
         )
     arguments = description["arguments"] | {"output_stride": output_stride}
     return description | {"arguments": arguments}
-
-
-def on_timm(description: dict) -> bool:
-    """Whether a network of this package has an encoder of timm."""
-    if "call" not in description:
-        return f"-{TIMM}" in description["network"]
-    return str(description["arguments"].get("backbone", "")).startswith(TIMM)

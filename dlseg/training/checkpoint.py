@@ -88,7 +88,7 @@ def load_state(path: str | Path) -> tuple[dict[str, Tensor], str]:
     Raises CheckpointError where it is neither, ModuleNotFoundError where a package is missing.
     """
     path = _place(path)
-    content = _read(path, read_any)
+    content = _read(path, read_any, "give another file")
     if is_checkpoint(content):
         entries = _checked(content, path)
         held = f", {name_of(entries['model'])}" if entries["model"] else ""
@@ -127,7 +127,7 @@ def _place(path: str | Path) -> Path:
         raise CheckpointError(str(error)) from error
 
 
-def _read(path: Path, read: Callable[[Path], Any] = read_saved) -> Any:
+def _read(path: Path, read: Callable[[Path], Any] = read_saved, otherwise: str = OTHERWISE) -> Any:
     try:
         return read(path)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -140,5 +140,5 @@ def _read(path: Path, read: Callable[[Path], Any] = read_saved) -> Any:
         raise CheckpointError(f"cannot read the checkpoint {printable(path)}: {error}") from error
     except Unfit as error:
         raise CheckpointError(
-            f"{printable(path)} is no good checkpoint: {error}; {OTHERWISE}"
+            f"{printable(path)} is no good checkpoint: {error}; {otherwise}"
         ) from error

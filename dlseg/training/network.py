@@ -1,7 +1,7 @@
 """The network of a checkpoint: made again as the description says, with the weights in the file."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from dlseg.backbones import TIMM
 from dlseg.data import VOC_CLASSES, voc_palette
 from dlseg.device import out_of_memory
 from dlseg.models import (
@@ -18,7 +19,6 @@ from dlseg.models import (
     build_model,
     is_own,
     name_of,
-    on_timm,
     released_network,
 )
 from dlseg.paths import printable
@@ -26,6 +26,8 @@ from dlseg.state import misfit
 from dlseg.training.checkpoint import OTHERWISE, CheckpointError, load_checkpoint, save_checkpoint
 from dlseg.training.recipe import Recipe
 from dlseg.training.weights import give_weights
+
+REPLACED = 16  # times the weights: what a network may be made of before its parts are replaced
 
 
 def load_network(
@@ -107,29 +109,25 @@ class _AtMost(TorchFunctionMode):
 
 
 def _described(entries: dict, path: str | Path) -> nn.Module:
-    """The described network of this package, as it is built.
+    """The described network of this package, as it is built. CheckpointError for another's weights.
 
-    It is never larger than the weights, so that a number in the file cannot fill the memory. An
-    encoder of timm is made with parts that it then drops: the whole is made without memory first.
-    CheckpointError unless it has such weights.
+    It is never larger than the weights, so that a number in the file cannot fill the memory. Some
+    are made with parts that are then replaced, or dropped by timm: those are made without memory
+    first.
     """
-    description = entries["model"]
-    if on_timm(description):
-        with torch.device("meta"):
-            _fitting(lambda: build_model(description), entries, path)
+    description, count = entries["model"], sum(w.numel() for w in entries["weights"].values())
+    if "call" in description or TIMM in description["network"]:
+        with torch.device("meta"), _AtMost(REPLACED * count):
+            _fitting(description, entries, path)
         return build_model(description)
-
-    def build() -> nn.Module:
-        with _AtMost(sum(weight.numel() for weight in entries["weights"].values())):
-            return build_model(description)
-
-    return _fitting(build, entries, path)
+    with _AtMost(count):
+        return _fitting(description, entries, path)
 
 
-def _fitting(build: Callable[[], nn.Module], entries: dict, path: str | Path) -> nn.Module:
+def _fitting(description: dict, entries: dict, path: str | Path) -> nn.Module:
     """The network that is built. CheckpointError where it cannot be, or has other weights."""
     try:
-        model = build()
+        model = build_model(description)
     except ModuleNotFoundError:
         raise
     except Exception as error:  # what sizes without sense lead to

@@ -60,8 +60,7 @@ NO_DOOR = {
         "torchvision_deeplabv3 at_output_stride ScoreMap Guest torchvision_fcn "
         "torchvision_mobile_deeplabv3 smp_backbone smp_deeplabv3 smp_deeplabv3plus "
         "transformers_deeplabv3 bare with_decoder",
-        SHAPES: "cascade_plans scaled_rates at_stride convert described is_own name_of network_row "
-        "on_timm",
+        SHAPES: "cascade_plans scaled_rates at_stride convert described is_own name_of network_row",
     },
     "dlseg.models.relatives": {
         NO_VALUE: "AUX_WEIGHT BINS RATES SCALE",
