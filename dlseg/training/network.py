@@ -44,7 +44,8 @@ def load_network(
     It comes as a `Guest`, whose `model` it is.
     Raises CheckpointError for a file that is no good checkpoint, or one without a description;
     ValueError for an output stride that the network cannot have, and for a network that is not of
-    this package without trust_imports; for a name, as `released_network`.
+    this package without trust_imports; ModuleNotFoundError without timm, where it is on one of its
+    encoders; for a name, as `released_network`.
     """
     if str(path) in RELEASED and not Path(path).exists():
         extra = {"classes": list(VOC_CLASSES), "palette": voc_palette().tolist()}
