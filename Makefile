@@ -75,7 +75,8 @@ tools: $(VENV)/.test $(VENV)/.site $(VENV)/.browser $(VENV)/.onnx
 # Peers of the parity tests, without their requirements: those would replace this torch.
 parity: $(VENV)/.read
 	$(PIP) --no-deps torchvision timm pyyaml segmentation-models-pytorch \
-		ai-edge-litert backports.strenum
+		ai-edge-litert backports.strenum \
+		transformers tokenizers regex safetensors huggingface-hub httpx2 httpcore2 truststore
 
 # The CRF that DeepLab's users had, as a peer; needs a C++ compiler. Its package carries C++ that an
 # old Cython made and that no longer compiles: without it, Cython makes it again.

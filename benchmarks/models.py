@@ -40,12 +40,12 @@ from torch import Tensor, nn
 
 from dlseg.aside import new_file
 from dlseg.inference import prepare
-from dlseg.models import torchvision_deeplabv3
+from dlseg.models import convert, torchvision_deeplabv3
 from dlseg.training.speed import fast_pointwise
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "chapters"))
-from support.implementations import from_smp, smp_deeplabv3plus
+from support.implementations import smp_deeplabv3plus
 from tests.backbones.counting import multiply_adds, without_weights
 from tests.peers import distance, load_smp, load_torchvision, randomise
 
@@ -73,7 +73,7 @@ def plus(backbone: str, output_stride: int) -> Case:
         512,
         lambda: smp_deeplabv3plus(backbone, CLASSES, output_stride),
         lambda: load_smp().DeepLabV3Plus(backbone, **options),
-        from_smp,
+        lambda state: convert(state, "smp").state,
     )
 
 

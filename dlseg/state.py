@@ -3,7 +3,7 @@
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -13,6 +13,9 @@ from dlseg.schema import Unfit, table, text, wrong
 
 REAL = {torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.bool, torch.uint8}
 REAL |= {torch.int64, torch.int32, torch.int16, torch.int8}
+# Where programs keep a state dict beside other things.
+PLACES = ("state_dict", "model_state", "model_state_dict", "model", "net", "weights")
+_COUNTER, _WRAPPED = "num_batches_tracked", "module."
 
 
 def read_saved(path: Path, zipped: bool = True) -> object:
@@ -72,17 +75,92 @@ STATE_DICT = table(text(empty=False), tensor)
 def misfit(model: nn.Module, state: Mapping[str, Tensor]) -> str:
     """How a state dict differs from the model's, in one line; "" where it fits.
 
-    Files older than batch norm's counter of batches may lack it; it then starts at zero.
+    It tells how many entries have another shape, are missing and unexpected, and the first three of
+    each. Files older than batch norm's counter of batches may lack it; it then starts at zero.
     """
     own, given = ({k: _kind(v) for k, v in one.items()} for one in (model.state_dict(), state))
-    wrong = [
-        f"{key} is {given.get(key, 'absent')} in the file and {own.get(key, 'absent')} in the model"
-        for key in own | given
-        if own.get(key) != given.get(key)
-        and (key in given or not key.endswith("num_batches_tracked"))
-    ]
-    more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-    return "; ".join(wrong[:3]) + more
+    both = [key for key in own if key in given and own[key] != given[key]]
+    reshaped = [f"{key} is {given[key]} in the file and {own[key]} in the model" for key in both]
+    counted = [key for key in own if not key.endswith(_COUNTER)]
+    lists = {
+        "of another shape": reshaped,
+        "missing": [key for key in counted if key not in given],
+        "unexpected": [key for key in given if key not in own],
+    }
+    return "; ".join(f"{len(keys)} {what}: {few(keys)}" for what, keys in lists.items() if keys)
+
+
+def fitting(model: nn.Module, state: Mapping[str, Tensor]) -> set[str]:
+    """The layers of `model` all of whose tensors a state dict has, of their shapes, by name.
+
+    A layer is a module that holds tensors itself; "" is the model's own.
+    """
+    own = {key: value for key, value in model.state_dict().items() if not key.endswith(_COUNTER)}
+    wrong = {key for key in own if key not in state or _kind(own[key]) != _kind(state[key])}
+    return {layer_of(key) for key in own} - {layer_of(key) for key in wrong}
+
+
+def layer_of(key: str) -> str:
+    """The layer to which an entry of a state dict belongs: "conv1" of "conv1.weight"."""
+    return key.rpartition(".")[0]
+
+
+def few(names: Iterable[str], most: int = 3) -> str:
+    """The first names, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(name[:200] for name in names[:most]) + more
+
+
+def read_any(path: Path) -> object:
+    """What another program wrote to the file: `read_saved`, or by the package safetensors.
+
+    Of the latter the name ends in .safetensors; it holds a state dict alone.
+    Raises OSError and Unfit as `read_saved`, ModuleNotFoundError without safetensors.
+    """
+    if path.suffix == ".safetensors":
+        return _safetensors(path)
+    return read_saved(path, zipped=zipfile.is_zipfile(path))  # an older form has no checksums
+
+
+def state_dict_in(content: object) -> tuple[dict[str, Tensor], str]:
+    """The state dict in what was read, and in words where in it that was.
+
+    It may be the whole, or an entry "state_dict", "model_state", "model" or the like; a prefix
+    "module.", of DistributedDataParallel, is taken off.
+    Raises Unfit, with the cause, where there is no state dict of finite numbers in it.
+    """
+    place = ""
+    if isinstance(content, Mapping) and not any(map(_is_tensor, content.values())):
+        place = next((name for name in PLACES if isinstance(content.get(name), Mapping)), "")
+        content = content.get(place, content)
+    if not isinstance(content, Mapping) or not any(map(_is_tensor, content.values())):
+        raise Unfit(f"no state dict is in it, alone or as one of {', '.join(PLACES)}")
+    state, words = STATE_DICT("weights", content), f"a state dict{place and f' under {place!r}'}"
+    if all(key.startswith(_WRAPPED) for key in state):
+        state = {key.removeprefix(_WRAPPED): value for key, value in state.items()}
+        words += f", its names without {_WRAPPED!r}"
+    return state, words
+
+
+def _is_tensor(value: object) -> bool:
+    return isinstance(value, Tensor)
+
+
+def _safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"safetensors is not installed, which reads {path.name}; run: pip install safetensors"
+        ) from error
+    with path.open("rb"):
+        pass  # an error of the system is told as it is
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise Unfit("it is damaged, or no file of safetensors") from error
 
 
 def _kind(value: Tensor) -> str:

@@ -21,7 +21,7 @@ settings.load_profile("quick")
 # What a reason to skip names -> the command that makes the tests run.
 REMEDIES = {
     "onnx|onnxscript|onnxruntime|sphinx|myst_nb|tensorboard|playwright": "make tools",
-    "torchvision|timm|segmentation-models-pytorch|yaml": "make parity",
+    "torchvision|timm|segmentation-models-pytorch|transformers|safetensors|yaml": "make parity",
     "pydensecrf": "make pydensecrf",
     "chromium": "install Chromium",
     "the site": "make site",

@@ -78,6 +78,20 @@ def load_smp() -> ModuleType:
     return segmentation_models_pytorch
 
 
+def load_transformers() -> ModuleType:
+    """The module transformers, which looks for torchvision.
+
+    Skips the calling test or module where it is not installed.
+    """
+    load_torchvision()
+    try:
+        import transformers
+    except ImportError:
+        reason = "transformers is not installed: make parity"
+        pytest.skip(reason, allow_module_level=True)
+    return transformers
+
+
 def _hub_stubs() -> dict[str, ModuleType]:
     """Modules with the names that segmentation_models_pytorch imports; no test uses them."""
 

@@ -17,6 +17,7 @@ from dlseg import backbones, data, inference, training
 from dlseg.__main__ import BOOK, LIBRARY, main
 from dlseg.aside import new_file, new_folder, only_one
 from dlseg.data import DataError
+from dlseg.models import FCN, describe
 from dlseg.paths import check_path, path_argument, printable
 from dlseg.training import CheckpointError
 from tests.data.folders import write_own
@@ -35,6 +36,7 @@ STRANGE = {
 NO_PATH = {"a number": (3, "must be a text or a Path, got int"), "None": (None, "got NoneType")}
 IMAGE, LABELS = np.zeros((2, 3, 3), np.uint8), np.zeros((2, 3), np.uint8)
 ARCHIVE = data.VOC2012
+SMALL = describe("fcn-resnet18", 3, width=0.05)
 
 
 def bands(path):
@@ -76,6 +78,11 @@ READ = {
     "training.load_network": (training.load_network, CheckpointError),
     "training.load_weights": (
         lambda path: training.load_weights(nn.Conv2d(3, 3, 1), path),
+        CheckpointError,
+    ),
+    "training.load_state": (training.load_state, CheckpointError),
+    "training.save_network": (
+        lambda path: training.save_network(path, FCN("resnet18", 3, width=0.05), SMALL),
         CheckpointError,
     ),
     "training.save_checkpoint": (
@@ -201,6 +208,9 @@ COMMANDS = {
     "crf --out": ["crf", "file", "file", "--out", PATH],
     "doctor --data": ["doctor", "--data", PATH],
     "doctor --fix": ["doctor", "--data", "voc", "--fix", PATH],
+    "convert IN": ["convert", PATH, "x.pt", "--from", "smp"],
+    "convert OUT": ["convert", "file", PATH, "--from", "smp"],
+    "convert --classes": ["convert", "file", "x.pt", "--from", "smp", "--classes", PATH],
     "fetch --cache": ["fetch", "--cache", PATH],
     "train --config": ["train", "--config", PATH],
     "train --out": ["train", "--out", PATH],

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from torch import nn
 
+from dlseg.backbones.encoders import TIMM, TimmBackbone
 from dlseg.backbones.mobilenetv2 import MobileNetV2
 from dlseg.backbones.mobilenetv3 import MobileNetV3
 from dlseg.backbones.resnet import ResNet
@@ -26,7 +27,8 @@ class Backbone(NamedTuple):
     published: str | None
 
 
-# Kinds: ResNets of "basic" or "bottleneck" units, "vgg", "xception", and "mobile", made for phones.
+# Kinds: ResNets of "basic" or "bottleneck" units, "vgg", "xception", and "mobile", made for phones;
+# "timm": those of timm, which have no row: "timm:NAME", see `TimmBackbone`.
 BACKBONES = {
     "resnet18": Backbone("basic", ResNet, {"depth": 18}, "resnet18"),
     "resnet34": Backbone("basic", ResNet, {"depth": 34}, "resnet34"),
@@ -38,6 +40,11 @@ BACKBONES = {
     "mobilenetv3_large": Backbone("mobile", MobileNetV3, {}, "mobilenet_v3_large"),
     "xception65": Backbone("xception", Xception, {"depth": 65}, None),
 }
+
+
+def kind_of(backbone: str) -> str:
+    """The kind of a backbone's name, a key of BACKBONES or "timm:NAME"."""
+    return "timm" if backbone.startswith(TIMM) else BACKBONES[backbone].kind
 
 
 def make_backbone(
@@ -58,10 +65,15 @@ def make_backbone(
     Raises ValueError for an unknown name, a module with any of these three, a backbone that is not
     what is needed, and as the class does.
     """
-    if isinstance(backbone, str):
+    if isinstance(backbone, str) and backbone.startswith(TIMM):
+        if width != 1:
+            raise ValueError(f"{backbone} has width 1.0 alone, got {width!r}")
+        output_stride = stride if output_stride is None else output_stride
+        backbone = TimmBackbone(backbone.removeprefix(TIMM), output_stride, weights=weights)
+    elif isinstance(backbone, str):
         if backbone not in BACKBONES:
             raise ValueError(
-                f"no backbone is called {backbone!r}; there are {', '.join(BACKBONES)}"
+                f"no backbone is called {backbone!r}; there are {', '.join(BACKBONES)}, {TIMM}NAME"
             )
         row, output_stride = BACKBONES[backbone], stride if output_stride is None else output_stride
         options = row.options | (changes or {}).get(row.kind, {})

@@ -10,12 +10,20 @@ from dlseg import training
 from dlseg.aside import new_file
 from dlseg.checks import CommandError
 from dlseg.commands.jobs import open_saved
-from dlseg.commands.shared import add_device, add_inference, add_workers, computing, last_run
+from dlseg.commands.shared import (
+    add_device,
+    add_inference,
+    add_trust,
+    add_workers,
+    computing,
+    last_run,
+    trained,
+)
 from dlseg.data import open_data
 from dlseg.doors import check_same_classes
 from dlseg.metrics import ConfusionMatrix, ImageScores, per_image
 from dlseg.paths import path_argument, printable
-from dlseg.training import LAST, is_main, load_network, void_of
+from dlseg.training import LAST, is_main, void_of
 
 WORST = 3  # pictures that are named on the terminal
 
@@ -31,6 +39,7 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
     add_inference(parser)
     parser.add_argument("--batch-size", type=int, default=16, help="images computed together")
     add_workers(parser)
+    add_trust(parser)
     add_device(parser)
     parser.add_argument(
         "--per-image",
@@ -47,7 +56,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         raise CommandError(f"--per-image {path} is a folder; name a file, such as scores.csv")
     with computing(arguments) as device:
         path = arguments.checkpoint or last_run() / LAST
-        model, entries = load_network(path, arguments.output_stride)
+        model, entries = trained(path, arguments.output_stride, arguments.trust_imports)
         if arguments.data:
             dataset = open_data(arguments.data, arguments.split)
         else:

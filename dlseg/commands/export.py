@@ -10,7 +10,7 @@ from torch import nn
 from dlseg import inference
 from dlseg.checks import CommandError, need
 from dlseg.commands.predict import Network, load
-from dlseg.commands.shared import one_line
+from dlseg.commands.shared import add_trust, one_line
 from dlseg.data import MEAN, STD
 from dlseg.device import use_device
 from dlseg.inference import CHECKED, INPUT, OPSET, OUTPUT, ExportError
@@ -31,6 +31,7 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
     text = "images of any size, any number at a time: the default"
     sizes.add_argument("--dynamic", action="store_true", help=text)
     parser.add_argument("--output-stride", type=int, help="8, 16 or 32; default: as trained")
+    add_trust(parser)
     text = "compare with PyTorch on several sizes, in ONNX Runtime; exit code 1 if they differ"
     parser.add_argument("--check", action="store_true", help=text)
 
@@ -44,7 +45,7 @@ def export(arguments: argparse.Namespace) -> int:
     if out.suffix != ".onnx":
         raise CommandError(f"the file to write must end in .onnx, got {out}")
     use_device("cpu")
-    network = load(arguments.checkpoint, arguments.output_stride)
+    network = load(arguments.checkpoint, arguments.output_stride, arguments.trust_imports)
     _write(network, out, size)
     batch, height, width = ("batch", "height", "width") if size is None else (1, *size)
     classes = network.model.num_classes

@@ -10,7 +10,7 @@ from dlseg.checks import CommandError
 from dlseg.commands.shared import one_line
 from dlseg.commands.start import IMAGENET, start_from
 from dlseg.data import kind_and_folder, open_data
-from dlseg.models import build_model, describe
+from dlseg.models import build_model, describe, name_of
 from dlseg.schema import Unfit, integer, maybe, record, switch
 from dlseg.training import LAST, Recipe, load_checkpoint
 
@@ -123,6 +123,11 @@ def saved_job(folder: Path) -> tuple[Job, dict]:
     data, split = saved_data(entries, path), entries["extra"].get("split")
     if split is None or entries["model"] is None:
         raise CommandError(f"{path} was not written by dlseg train: it lacks extra.split or model")
+    if "call" in entries["model"]:
+        raise CommandError(
+            f"{path} was trained in Python, on {name_of(entries['model'])}; go on with it there: "
+            "train(..., resume=True)"
+        )
     model = {name: value for name, value in entries["model"].items() if name != "num_classes"}
     recipe, validate = Recipe(**entries["recipe"]), saved_share(entries, path)
     with one_line(Unfit, start=f"{path}: "):

@@ -23,6 +23,7 @@ LIBRARY: Rows = {
     "evaluate": ("dlseg.commands.evaluate", "print the IoU of each class of a trained network"),
     "predict": ("dlseg.commands.predict", "label images with a trained network"),
     "export": ("dlseg.commands.export", "write a trained network as an ONNX file"),
+    "convert": ("dlseg.commands.convert", "make a checkpoint of another program's weights"),
     "fetch": ("dlseg.commands.fetch", "get trained weights or pictures by name"),
     "crf": ("dlseg.commands.crf", "refine a coarse mask by the photograph"),
     "doctor": ("dlseg.commands.doctor", "say what this machine or a folder of data lacks"),

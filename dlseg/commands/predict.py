@@ -23,7 +23,7 @@ from dlseg.commands.folder import (
     unfinished,
 )
 from dlseg.commands.labeller import TILE, WHOLE, Labeller, long_clip
-from dlseg.commands.shared import add_device, add_inference, last_run, one_line
+from dlseg.commands.shared import add_device, add_inference, add_trust, last_run, one_line, trained
 from dlseg.data import (
     MAX_PIXELS,
     Decoded,
@@ -37,7 +37,7 @@ from dlseg.data import (
 )
 from dlseg.device import get_device, use_device
 from dlseg.paths import path_argument
-from dlseg.training import LAST, CheckpointError, load_network
+from dlseg.training import LAST, CheckpointError
 
 OWN = 4  # pictures of the network's own data, where no image is given
 
@@ -74,6 +74,7 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
     most = MAX_PIXELS / 1e6
     text = f"megapixels of the largest image that is read; default: {most:.0f}"
     option("--max-pixels", type=float, default=most, metavar="MEGAPIXELS", help=text)
+    add_trust(parser)
     add_device(parser)
 
 
@@ -100,7 +101,7 @@ def predict(arguments: argparse.Namespace) -> int:
     to_clip = is_clip(out)
     found = find_clip(arguments.images, out) if to_clip else find_pictures(arguments.images, out)
     use_device(arguments.device)
-    network = load(checkpoint, arguments.output_stride)
+    network = load(checkpoint, arguments.output_stride, arguments.trust_imports)
     shown = shown_labels(arguments.show, network.classes)
     drawing = Drawing(network.palette, arguments.strength, shown)
     table = table_of(arguments.shares, network.classes)
@@ -127,10 +128,10 @@ class Network:
     data: str | None
 
 
-def load(path: Path, output_stride: int | None) -> Network:
+def load(path: Path, output_stride: int | None, trust_imports: bool = False) -> Network:
     """The trained network of the checkpoint `path`. CommandError for what is none."""
     try:
-        model, entries = load_network(path, output_stride)
+        model, entries = trained(path, output_stride, trust_imports)
     except (CheckpointError, ValueError, OSError, ModuleNotFoundError) as error:
         reason = " ".join(str(error).split())
         raise CommandError(reason if str(path) in reason else f"{path}: {reason}") from error

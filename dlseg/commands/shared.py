@@ -1,7 +1,9 @@
 """What several commands share: options, the folders of runs, one line for what goes wrong."""
 
 import argparse
+import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +12,7 @@ import torch
 
 from dlseg.checks import DEVICES, CommandError
 from dlseg.device import out_of_memory, settings_kept, setup, use_device
-from dlseg.training import CheckpointError, process_group
+from dlseg.training import CheckpointError, load_network, process_group
 
 RUNS = Path("runs")
 
@@ -60,6 +62,29 @@ def add_inference(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output-stride", type=int, help="8, 16 or 32; default: as trained")
     parser.add_argument("--scales", type=float, nargs="+", default=[1.0], help="to average over")
     parser.add_argument("--flip", action="store_true", help="average with the mirror image")
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """The option --trust-imports."""
+    purpose = (
+        "allow to import the network of the checkpoint where it is not dlseg's, from a package or "
+        "a file of the current folder, and to run its code: for files that you trust"
+    )
+    parser.add_argument("--trust-imports", action="store_true", help=purpose)
+
+
+def trained(
+    path: Path, output_stride: int | None, trust_imports: bool
+) -> tuple[torch.nn.Module, dict]:
+    """`load_network`; where imports are trusted, modules of the current folder are found too."""
+    if not trust_imports:
+        return load_network(path, output_stride)
+    before = sys.path.copy()
+    sys.path.append(os.getcwd())  # behind the packages, none of which it can replace
+    try:
+        return load_network(path, output_stride, trust_imports=True)
+    finally:
+        sys.path[:] = before
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:

@@ -1,6 +1,7 @@
 """The networks by name: one row each, for the command line, checkpoints and tests.
 
-A name is a family and a backbone, such as "deeplabv3plus-resnet50"; NETWORKS has them all.
+A name is a family and a backbone, such as "deeplabv3plus-resnet50"; NETWORKS has them all but
+those on encoders of timm, such as "deeplabv3plus-timm:convnext_tiny": see `TimmBackbone`.
 
     fcn            the plain head; output stride 8, 16 or 32
     deeplabv1      LargeFOV of the paper, without MSc; output stride 8 alone
@@ -18,6 +19,8 @@ learns from random ones too. Rates are the papers', made for crops of 321 to 769
 A description is a dict of plain values from which `build_model` makes the network again:
 
     {"network": "fcn-resnet18", "num_classes": 10, "output_stride": 32, "width": 0.25}
+
+or, for a network that is no row here, the call that makes it: see `dlseg.models.calls`.
 """
 
 from collections.abc import Callable
@@ -25,8 +28,9 @@ from typing import NamedTuple
 
 from torch import nn
 
-from dlseg.backbones import BACKBONES
+from dlseg.backbones import BACKBONES, TIMM, kind_of
 from dlseg.checks import check_integer
+from dlseg.models.calls import build_call, is_own
 from dlseg.models.deeplabv1 import DeepLabV1
 from dlseg.models.deeplabv2 import DeepLabV2
 from dlseg.models.deeplabv3 import DeepLabV3
@@ -48,17 +52,17 @@ class Family(NamedTuple):
 
 _SEPARABLE = {"convolution": "separable"}
 FAMILIES = {
-    "fcn": Family(FCN, ("basic", "bottleneck", "vgg", "mobile", "xception"), {}),
+    "fcn": Family(FCN, ("basic", "bottleneck", "vgg", "mobile", "xception", "timm"), {}),
     "deeplabv1": Family(DeepLabV1, ("vgg",), {}, (8,)),
     "deeplabv2": Family(DeepLabV2, ("basic", "bottleneck", "vgg"), {}, (8,)),
     "deeplabv3": Family(
         DeepLabV3,
-        ("basic", "bottleneck", "mobile", "xception"),
+        ("basic", "bottleneck", "mobile", "xception", "timm"),
         {"mobile": {"atrous_rates": ()}},
     ),
     "deeplabv3plus": Family(
         DeepLabV3Plus,
-        ("basic", "bottleneck", "mobile", "xception"),
+        ("basic", "bottleneck", "mobile", "xception", "timm"),
         {"mobile": _SEPARABLE, "xception": _SEPARABLE},
     ),
     "torchvision-deeplabv3": Family(torchvision_deeplabv3, ("bottleneck",), {}),
@@ -69,10 +73,27 @@ NETWORKS = {
     for backbone, row in BACKBONES.items()
     if row.kind in family.kinds
 }
-_NAMES = [
-    f"{name}-{{{','.join(b for b, row in BACKBONES.items() if row.kind in family.kinds)}}}"
-    for name, family in FAMILIES.items()
-]
+
+
+def _names(family: Family) -> list[str]:
+    timm = [f"{TIMM}NAME"] if "timm" in family.kinds else []
+    return [name for name, row in BACKBONES.items() if row.kind in family.kinds] + timm
+
+
+_NAMES = [f"{name}-{{{','.join(_names(family))}}}" for name, family in FAMILIES.items()]
+
+
+def network_row(name: object) -> tuple[Family, str]:
+    """The family of a network and its backbone's name. ValueError for a name that is none.
+
+    Whether timm has the network of "fcn-timm:NAME" is asked when it is built.
+    """
+    family, _, backbone = name.partition("-") if isinstance(name, str) else ("", "", "")
+    if backbone.startswith(TIMM) and "timm" in getattr(FAMILIES.get(family), "kinds", ()):
+        return FAMILIES[family], backbone
+    if not isinstance(name, str) or name not in NETWORKS:
+        raise ValueError(f"no network is called {name!r}; there are {', '.join(_NAMES)}")
+    return NETWORKS[name]
 
 
 def describe(network: str, num_classes: int, output_stride: int = 8, width: float = 1.0) -> dict:
@@ -88,19 +109,24 @@ def describe(network: str, num_classes: int, output_stride: int = 8, width: floa
     }
 
 
-def build_model(description: dict, weights: str | None = None) -> nn.Module:
-    """The network of a description, see `describe`.
+def build_model(
+    description: dict, weights: str | None = None, trust_imports: bool = False
+) -> nn.Module:
+    """The network of a description, see `describe` and `described`.
 
     weights: None, or "imagenet" for the published weights of the backbone (at width 1).
+    trust_imports: whether a network that is not of this package may be imported, and its code run.
     Raises ValueError for an unknown network, and where it or its backbone cannot do what is asked.
     """
+    if "call" in description:
+        if weights is not None:
+            raise ValueError(f"{description['call']} has its own way to published weights")
+        return build_call(description, trust_imports)
     missing = [key for key in describe("", 1) if key not in description]
     if missing:
         raise ValueError(f"the description of a network lacks {', '.join(missing)}: see describe")
     name = description["network"]
-    if not isinstance(name, str) or name not in NETWORKS:
-        raise ValueError(f"no network is called {name!r}; there are {', '.join(_NAMES)}")
-    family, backbone = NETWORKS[name]
+    family, backbone = network_row(name)
     stride = check_integer("output_stride", description["output_stride"], 1)
     if stride not in family.output_strides:
         raise ValueError(
@@ -113,5 +139,18 @@ def build_model(description: dict, weights: str | None = None) -> nn.Module:
         output_stride=stride,
         width=description["width"],
         weights=weights,
-        **family.options.get(BACKBONES[backbone].kind, {}),
+        **family.options.get(kind_of(backbone), {}),
     )
+
+
+def at_stride(description: dict, output_stride: int) -> dict:
+    """The same network at another output stride. ValueError for one that is not of this package."""
+    if "call" not in description:
+        return description | {"output_stride": output_stride}
+    if not is_own(description):
+        raise ValueError(
+            f"the output stride of {description['call']} is of its own arguments; leave out "
+            "output_stride, which is for networks of dlseg"
+        )
+    arguments = description["arguments"] | {"output_stride": output_stride}
+    return description | {"arguments": arguments}

@@ -7,7 +7,7 @@ asked before a file is written and before anything is built of one.
 
 The entries, VERSION 1:
     version       1
-    model         description of the network, see `dlseg.models.describe`, or None
+    model         description of the network, see `dlseg.models.describe` and `described`, or None
     weights       its state dict, of finite numbers
     recipe        the fields of `Recipe`; with `iteration` they are the schedule's whole state
     iteration     steps done; with the recipe's seed they are the position in the data and the
@@ -20,26 +20,23 @@ The entries, VERSION 1:
                   texts, "classes" names of the model's classes, "palette" 256 colours (0 to 255)
 """
 
-import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
-from torch.overrides import TorchFunctionMode
+from torch import Tensor
 
 from dlseg.aside import new_file
-from dlseg.data import VOC_CLASSES, voc_palette
-from dlseg.device import out_of_memory
-from dlseg.models import RELEASED, build_model, released_network
+from dlseg.models import name_of
 from dlseg.paths import check_path, printable
 from dlseg.schema import Unfit
-from dlseg.state import misfit, read_saved
+from dlseg.state import read_any, read_saved, state_dict_in
 from dlseg.training.entries import ENTRIES, VERSION, check_entries
 
 LAST = "last.pt"
-_OTHERWISE = "take an older copy, or train again"
+OTHERWISE = "take an older copy, or train again"
 
 
 class CheckpointError(Exception):
@@ -75,12 +72,41 @@ def load_checkpoint(path: str | Path) -> dict:
     checkpoint of dlseg, or of another version, and for an entry that is not as above.
     """
     path = _place(path)
-    entries = _read(path)
-    known = set(ENTRIES) & set(entries) if isinstance(entries, dict) else set()
-    if "version" not in known or len(known) < 2:
+    content = _read(path)
+    if not is_checkpoint(content):
         raise CheckpointError(
             f"{printable(path)} is no checkpoint of dlseg; give the last.pt of a training"
         )
+    return _checked(content, path)
+
+
+def load_state(path: str | Path) -> tuple[dict[str, Tensor], str]:
+    """The weights in a file, on the CPU, and in words what the file is.
+
+    It may be a checkpoint of dlseg, or a state dict of another program: see
+    `dlseg.state.state_dict_in`. A name that ends in .safetensors needs the package safetensors.
+    Raises CheckpointError where it is neither, ModuleNotFoundError where a package is missing.
+    """
+    path = _place(path)
+    content = _read(path, read_any, "give another file")
+    if is_checkpoint(content):
+        entries = _checked(content, path)
+        held = f", {name_of(entries['model'])}" if entries["model"] else ""
+        return entries["weights"], f"a checkpoint of dlseg{held}"
+    try:
+        return state_dict_in(content)
+    except Unfit as error:
+        raise CheckpointError(f"{printable(path)}: {error}; give a file with one") from error
+
+
+def is_checkpoint(content: object) -> bool:
+    """Whether what a file holds is meant as a checkpoint of dlseg, good or not."""
+    known = set(ENTRIES) & set(content) if isinstance(content, dict) else set()
+    return "version" in known and len(known) > 1
+
+
+def _checked(entries: dict, path: Path) -> dict:
+    """The entries, each looked at. CheckpointError for another version, or one that is wrong."""
     version = entries["version"]
     if type(version) is int and version != VERSION:
         raise CheckpointError(
@@ -90,88 +116,7 @@ def load_checkpoint(path: str | Path) -> dict:
     try:
         return check_entries(entries)
     except Unfit as error:
-        raise CheckpointError(f"{printable(path)}: {error}; {_OTHERWISE}") from error
-
-
-def load_weights(model: nn.Module, path: str | Path) -> None:
-    """Give `model` the weights of a checkpoint, all of them.
-
-    Raises CheckpointError for a file that is no good checkpoint, ValueError for the weights of
-    another network.
-    """
-    give_weights(model, load_checkpoint(path), path)
-
-
-def load_network(path: str | Path, output_stride: int | None = None) -> tuple[nn.Module, dict]:
-    """The trained network of a checkpoint, on the CPU in eval mode, and the checkpoint's entries.
-
-    path: of the file, or the name of a network that others trained, a key of
-    `dlseg.models.RELEASED`, whose file is fetched where it is not at hand; its only entry is
-    "extra", the names and colours of the classes.
-    output_stride: None, as trained, or another: the weights fit, and the rates, ASPP's too, follow
-    (DeepLab v3, section 4.1 and table 10).
-    Raises CheckpointError for a file that is no good checkpoint, or one without a description;
-    ValueError for an output stride that the network cannot have; for a name, as `released_network`.
-    """
-    if str(path) in RELEASED and not Path(path).exists():
-        extra = {"classes": list(VOC_CLASSES), "palette": voc_palette().tolist()}
-        return released_network(str(path), output_stride), {"model": None, "extra": extra}
-    entries = load_checkpoint(path)
-    if entries["model"] is None:
-        raise CheckpointError(
-            f"{printable(path)} does not say which network it holds; load its `weights`"
-        )
-    model = _described(entries, path)
-    if output_stride not in (None, model.output_stride):
-        model = build_model(entries["model"] | {"output_stride": output_stride})
-    give_weights(model, entries, path)
-    return model.eval(), entries
-
-
-def give_weights(model: nn.Module, entries: dict, path: str | Path) -> None:
-    """Give `model` the weights among the entries of the checkpoint `path`; ValueError as above."""
-    if difference := misfit(model, entries["weights"]):
-        held = f"it holds {entries['model']}" if entries["model"] else "it holds another network"
-        raise ValueError(
-            f"the weights of {printable(path)} do not fit this network, {held}: {difference}"
-        )
-    model.load_state_dict(entries["weights"])
-
-
-class _AtMost(TorchFunctionMode):
-    """While it holds, layers may have so many numbers together; ValueError for more."""
-
-    def __init__(self, most: int):
-        super().__init__()
-        self.left = most
-
-    def __torch_function__(self, make, types, args=(), kwargs=None):
-        if make is torch.empty:
-            self.left -= math.prod(args[0] if isinstance(args[0], Sequence) else args)
-            if self.left < 0:
-                raise ValueError("it is larger than the weights in the file")
-        return make(*args, **kwargs or {})
-
-
-def _described(entries: dict, path: str | Path) -> nn.Module:
-    """The described network, as it is built. CheckpointError unless it has such weights.
-
-    It is never larger than the weights, so that a number in the file cannot fill the memory.
-    """
-    try:
-        with _AtMost(sum(weight.numel() for weight in entries["weights"].values())):
-            model = build_model(entries["model"])
-    except Exception as error:  # what sizes without sense lead to
-        if out_of_memory(error):
-            raise
-        why = str(error).partition("\n")[0]
-        raise CheckpointError(
-            f"{printable(path)}: no network can be as model says ({why}); {_OTHERWISE}"
-        ) from error
-    if difference := misfit(model, entries["weights"]):
-        held = f"weights are not those of model, {entries['model']}"
-        raise CheckpointError(f"{printable(path)}: {held}: {difference}; {_OTHERWISE}")
-    return model
+        raise CheckpointError(f"{printable(path)}: {error}; {OTHERWISE}") from error
 
 
 def _place(path: str | Path) -> Path:
@@ -182,9 +127,9 @@ def _place(path: str | Path) -> Path:
         raise CheckpointError(str(error)) from error
 
 
-def _read(path: Path) -> object:
+def _read(path: Path, read: Callable[[Path], Any] = read_saved, otherwise: str = OTHERWISE) -> Any:
     try:
-        return read_saved(path)
+        return read(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise CheckpointError(f"there is no checkpoint {printable(path)}") from error
     except IsADirectoryError as error:
@@ -195,5 +140,5 @@ def _read(path: Path) -> object:
         raise CheckpointError(f"cannot read the checkpoint {printable(path)}: {error}") from error
     except Unfit as error:
         raise CheckpointError(
-            f"{printable(path)} is no good checkpoint: {error}; {_OTHERWISE}"
+            f"{printable(path)} is no good checkpoint: {error}; {otherwise}"
         ) from error

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from dlseg.models import NETWORKS
+from dlseg.models import WEIGHTS, network_row
 from dlseg.schema import (
     Unfit,
     choice,
@@ -32,12 +32,34 @@ def _remembered(entry: str, value: object) -> Tensor | float | None:
     return tensor(entry, value) if isinstance(value, Tensor) else maybe(number())(entry, value)
 
 
+def _network(entry: str, value: object) -> str:
+    try:
+        network_row(text()(entry, value))
+    except ValueError as error:
+        raise Unfit(f"{entry} must be a network: {error}") from error
+    return value
+
+
+def _model(entry: str, value: object) -> dict:
+    call = isinstance(value, dict) and "call" in value
+    description = record(_CALL if call else _ROW)(entry, value)
+    fetched = call and [name for name in WEIGHTS if description["arguments"].get(name)]
+    if fetched:
+        raise Unfit(f"{entry}.arguments.{fetched[0]} must be None, for the file has the weights")
+    return description
+
+
 # The sizes have bounds only so that arithmetic can be done with them: see `load_network`.
-_MODEL = {
-    "network": choice(NETWORKS),
+_ROW = {
+    "network": _network,
     "num_classes": integer(1, 10**12),
     "output_stride": choice((8, 16, 32)),
     "width": number(1e-3, 1e3),
+}
+_CALL = {
+    "call": text(empty=False),
+    "arguments": table(text(empty=False), plain),
+    "num_classes": integer(1, 10**12),
 }
 _OPTIMISER = {
     "state": table(integer(), table(text(), _remembered)),
@@ -52,7 +74,7 @@ _EXTRA = {
 }
 ENTRIES = {
     "version": integer(VERSION, VERSION),
-    "model": maybe(record(_MODEL)),
+    "model": maybe(_model),
     "weights": STATE_DICT,
     "recipe": RECIPE,
     "iteration": integer(),

@@ -8,15 +8,11 @@ import torch
 from torch import nn
 
 from dlseg.schema import Unfit
-from dlseg.training.checkpoint import (
-    CheckpointError,
-    give_weights,
-    load_checkpoint,
-    save_checkpoint,
-)
+from dlseg.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from dlseg.training.distributed import is_main
 from dlseg.training.optimiser import restore_optimiser
 from dlseg.training.recipe import Recipe
+from dlseg.training.weights import give_weights
 
 BEST, BEST_BY = "best.pt", "mean IoU"  # the checkpoint of the best validation, and its metric
 

@@ -10,11 +10,11 @@ MACHINERY = "takes nothing of a user's"
 
 NO_DOOR = {
     "dlseg.backbones": {
-        NO_VALUE: "BACKBONES PUBLISHED VGG_STAGES",
+        NO_VALUE: "BACKBONES PUBLISHED TIMM VGG_STAGES",
         RECORD: "Backbone Features Weights",
         FILES: "fetch load_into load_published torchvision_file",
         PART: "BasicUnit Bottleneck InvertedResidual XceptionBlock conv_bn_relu6 stage LastMap",
-        SHAPES: "make_backbone multi_grid_plans",
+        SHAPES: "TimmBackbone kind_of make_backbone multi_grid_plans",
     },
     "dlseg.crf": {
         NO_VALUE: "NORMALIZATIONS PRESETS V1_RANGES V2_RANGES",
@@ -58,13 +58,17 @@ NO_DOOR = {
     "dlseg.layers": {TWIN: "output_shape"},
     "dlseg.metrics": {SHAPES: "per_image"},
     "dlseg.models": {
-        NO_VALUE: "ASPP_L ASPP_S FAMILIES LARGE_FOV NETWORKS RELEASED VARIANTS",
+        NO_VALUE: "ASPP_L ASPP_S CALLS FAMILIES LARGE_FOV NETWORKS RELEASED SOURCES VARIANTS "
+        "WEIGHTS",
+        RECORD: "Converted",
         FILES: "released_network released_weights",
         PART: "ASPP Decoder ImagePooling SumASPP auxiliary_head conv_bn_relu initialise_head "
         "tapped with_aux check_batch",
         TWIN: "DeepLabV1 DeepLabV2 DeepLabV3 DeepLabV3Cascade DeepLabV3Plus FCN "
-        "torchvision_deeplabv3 at_output_stride ScoreMap",
-        SHAPES: "cascade_plans scaled_rates",
+        "torchvision_deeplabv3 at_output_stride ScoreMap Guest torchvision_fcn "
+        "torchvision_mobile_deeplabv3 smp_backbone smp_deeplabv3 smp_deeplabv3plus "
+        "transformers_deeplabv3 bare with_decoder",
+        SHAPES: "cascade_plans scaled_rates at_stride convert described is_own name_of network_row",
     },
     "dlseg.models.relatives": {
         NO_VALUE: "AUX_WEIGHT BINS RATES SCALE",
@@ -74,8 +78,9 @@ NO_DOOR = {
     },
     "dlseg.training": {
         NO_VALUE: "BEST LAST RECIPE_CHECKS",
-        RECORD: "CheckpointError History",
-        FILES: "TensorBoard load_checkpoint load_network load_weights save_checkpoint",
+        RECORD: "CheckpointError History Taken",
+        FILES: "TensorBoard load_checkpoint load_network load_state load_weights save_checkpoint "
+        "save_network",
         MACHINERY: "is_main parameter_groups prepare_batch_norm process_group void_of",
         SHAPES: "Recipe learning_rate poly step duplicate_rare",
     },

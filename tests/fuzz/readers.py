@@ -1,5 +1,6 @@
 """What is fuzzed of the readers: files, damaged or of strange contents, and who reads them."""
 
+import copy
 import io
 import json
 import math
@@ -20,7 +21,7 @@ from dlseg.data.own.polygons import draw_shapes
 from dlseg.fetch import Checksum, fetch_file
 from dlseg.models import build_model, describe
 from dlseg.models.lite import read_convolutions
-from dlseg.training import CheckpointError, Recipe, load_checkpoint, load_network
+from dlseg.training import CheckpointError, Recipe, load_checkpoint, load_network, load_state
 from dlseg.training.checkpoint import VERSION
 from tests.fuzz.contents import archive, changed, damaged, mask, picture, text_of
 from tests.fuzz.generators import word
@@ -250,6 +251,28 @@ def checkpoint(rng: Random) -> bytes:
     return saved(entries if rng.random() < 0.95 else rng.choice(ODD))
 
 
+CALL = {
+    "call": "dlseg.models.FCN",
+    "arguments": {"backbone": "resnet18", "num_classes": 3, "output_stride": 32, "width": 0.0625},
+    "num_classes": 3,
+}
+
+
+def called(rng: Random) -> bytes:
+    """The file of a checkpoint whose network is described by a call, strange here and there."""
+    entries = good_entries() | {"model": copy.deepcopy(CALL)}
+    return saved(changed(rng, entries, (*ODD, "os.system", "dlseg.models.DeepLabV3", "timm:x")))
+
+
+def state_dict(rng: Random) -> bytes:
+    """The file of a state dict, damaged, or with something strange beside its tensors."""
+    content = dict(good_entries()["weights"])
+    if rng.random() < 0.5:
+        content = {rng.choice(("state_dict", "model", "net", "odd")): content, "epoch": 1}
+    file = saved(changed(rng, content, ODD))
+    return damaged(rng, file) if rng.random() < 0.3 else file
+
+
 def lite(rng: Random) -> bytes:
     """A TFLite file of some convolutions, damaged."""
     numbers, operators = np.random.default_rng(rng.randrange(1000)), []
@@ -265,6 +288,8 @@ CHECKPOINTS = [
     reader("read_convolutions", lite, read_convolutions, ValueError, share=0.5),
     reader("load_checkpoint", checkpoint, load_checkpoint, CheckpointError, share=0.5),
     reader("load_network", checkpoint, load_network, *NETWORK_ERRORS, share=0.4, draws=True),
+    reader("load_network of a call", called, load_network, *NETWORK_ERRORS, share=0.3, draws=True),
+    reader("load_state", state_dict, load_state, CheckpointError, share=0.3),
 ]
 
 
