@@ -3,7 +3,7 @@
 import textwrap
 from collections import Counter
 
-from dlseg.data import Fault, Mended, Survey, in_kinds, printable
+from dlseg.data import Fault, Folder, Mended, Survey, in_kinds, printable
 
 BAR = 24  # signs of the largest share
 _FILES = 3  # that are named of one kind of fault
@@ -21,7 +21,7 @@ def report(found: Survey) -> str:
 
 def _found(found: Survey) -> list[str]:
     """What was learnt of a folder of one's own."""
-    lines = next((d.learnt() for d in found.datasets if hasattr(d, "learnt")), [])
+    lines = next((one.learnt() for one in found.datasets if isinstance(one, Folder)), [])
     forms = Counter(one.form for one in found.seen.values() if one.form)
     if lines and forms:
         lines.append("masks: " + ", ".join(f"{count} {form}" for form, count in forms.items()))
@@ -44,10 +44,10 @@ def fault_lines(faults: list[Fault]) -> list[str]:
 
 
 def _shares(found: Survey) -> list[str]:
-    """The share of each class in the pixels of train and val, with a bar of the first."""
-    wanted = [d for d in found.datasets if d.split in ("train", "trainaug", "val")]
-    return [line for kind in dict.fromkeys(map(type, wanted))
-            for line in _table(found, [d for d in wanted if type(d) is kind])]  # fmt: skip
+    """The share of each class in the pixels of train and val of somebody's own data."""
+    own = [one for one in found.datasets if isinstance(one, Folder)]
+    wanted = [one for one in own if one.split in ("train", "val")]
+    return _table(found, wanted) if wanted else []
 
 
 def _table(found: Survey, datasets: list) -> list[str]:
