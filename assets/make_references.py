@@ -59,7 +59,8 @@ def page(entries: list[dict[str, str]]) -> str:
     """The whole page in Markdown."""
     parts = ["# References", NOTE]
     for entry in entries:
-        title = f"*{plain(entry['title'])}.*"
+        title = plain(entry["title"])
+        title = f"*{title}*" if title.endswith("?") else f"*{title}.*"
         parts.append(f"## {entry['ID']}")
         parts.append(f"{people(entry['author'])}. {title} {venue(entry)}. {links(entry)}")
     return "\n\n".join(parts) + "\n"

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from sklearn.metrics import confusion_matrix
 
-from dlseg.metrics import ConfusionMatrix, TrimapCurve
+from dlseg.metrics import BoundaryF, ConfusionMatrix, ImageScores, TrimapCurve
 
 CLASSES, VOID = 21, 255
 WIDTHS = (1, 2, 3, 5, 10, 20, 40)
@@ -59,6 +59,16 @@ def trimap(labels: np.ndarray, predictions: np.ndarray) -> None:
     TrimapCurve(WIDTHS, CLASSES).update(labels, predictions)
 
 
+def each_image(labels: np.ndarray, predictions: np.ndarray) -> None:
+    """The same counts, kept for each image too."""
+    ImageScores(CLASSES).update(labels, predictions)
+
+
+def boundaries(labels: np.ndarray, predictions: np.ndarray) -> None:
+    """The F-score of boundaries of all classes; here every pixel is on one, the worst case."""
+    BoundaryF(CLASSES).update(labels, predictions)
+
+
 def picture(rng: np.random.Generator, size: int) -> np.ndarray:
     """Labels and predictions of one image, uint8 (2, size, size)."""
     both = rng.integers(0, CLASSES, (2, size, size), np.uint8)
@@ -81,7 +91,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
-    calls = (ours, by_pixel, by_number, scikit_learn, trimap)
+    calls = (ours, by_pixel, by_number, scikit_learn, trimap, each_image, boundaries)
     times = []
     for _ in range(arguments.repeats + 1):
         image = picture(rng, arguments.size)

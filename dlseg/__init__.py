@@ -37,7 +37,7 @@ __getattr__, __dir__, __all__ = lazy_face(
         "inference": "prepare probabilities tiled_probabilities",
         "inspect": "cost gradient_support receptive_field",
         "layers": "SeparableConv2d atrous_conv2d upsample",
-        "metrics": "ConfusionMatrix TrimapCurve",
+        "metrics": "BoundaryF ConfusionMatrix ImageScores TrimapCurve",
         "models": (
             "ASPP FCN DeepLabV1 DeepLabV2 DeepLabV3 DeepLabV3Cascade DeepLabV3Plus MultiScale "
             "at_output_stride build_model"

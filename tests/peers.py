@@ -48,6 +48,16 @@ def load_timm() -> ModuleType:
     return timm
 
 
+def load_torchmetrics() -> ModuleType:
+    """The module torchmetrics, which imports torchvision where that is installed."""
+    if find_spec("torchvision"):
+        load_torchvision()
+    import torchmetrics
+    import torchmetrics.segmentation
+
+    return torchmetrics
+
+
 def load_smp() -> ModuleType:
     """The module segmentation_models_pytorch, which needs torchvision and timm.
 

@@ -178,6 +178,7 @@ COMMANDS = {
     "predict --checkpoint": ["predict", "file", "--checkpoint", PATH],
     "predict --out": ["predict", "file", "--out", PATH],
     "evaluate checkpoint": ["evaluate", PATH],
+    "evaluate --per-image": ["evaluate", "file", "--per-image", PATH],
     "export CHECKPOINT": ["export", PATH, "x.onnx"],
     "export OUT.onnx": ["export", "file", PATH],
     "crf IMAGE": ["crf", PATH, "file", "--out", "new"],

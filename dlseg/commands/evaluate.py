@@ -1,17 +1,23 @@
 """`dlseg evaluate`: the scores of a trained network, class by class."""
 
 import argparse
+import csv
+import io
 from collections.abc import Sequence
+from pathlib import Path
 
 from dlseg import training
+from dlseg.aside import new_file
 from dlseg.checks import CommandError
 from dlseg.commands.jobs import saved_data
 from dlseg.commands.shared import add_device, add_inference, add_workers, computing, last_run
 from dlseg.data import open_data
 from dlseg.doors import check_same_classes
-from dlseg.metrics import ConfusionMatrix
-from dlseg.paths import path_argument
-from dlseg.training import LAST, is_main, load_network
+from dlseg.metrics import ConfusionMatrix, ImageScores, per_image
+from dlseg.paths import path_argument, printable
+from dlseg.training import LAST, is_main, load_network, void_of
+
+WORST = 3  # pictures that are named on the terminal
 
 
 def add(parser: argparse.ArgumentParser, _name: str) -> None:
@@ -26,18 +32,30 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     add_workers(parser)
     add_device(parser)
+    parser.add_argument(
+        "--per-image",
+        metavar="FILE.csv",
+        type=path_argument,
+        help="write what each picture scored, the worst first",
+    )
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
-    """Print the IoU of each class of a trained network, and their mean."""
+    """Print IoU and Dice of each class of a trained network, and their means."""
+    if arguments.per_image and arguments.per_image.is_dir():
+        path = printable(arguments.per_image)
+        raise CommandError(f"--per-image {path} is a folder; name a file, such as scores.csv")
     with computing(arguments) as device:
         path = arguments.checkpoint or last_run() / LAST
         model, entries = load_network(path, arguments.output_stride)
         dataset = open_data(arguments.data or saved_data(entries, path), arguments.split)
         check_names(entries["extra"].get("classes"), dataset.classes)
         options = arguments.batch_size, arguments.scales, arguments.flip, arguments.workers
-        matrix = training.evaluate(model, dataset, device, *options)
+        images = arguments.per_image and ImageScores(dataset.num_classes, void_of(dataset))
+        matrix = training.evaluate(model, dataset, device, *options, images)
         report(matrix, dataset, arguments.split)
+        if images and is_main():
+            write_images(arguments.per_image, images, dataset)
     return 0
 
 
@@ -57,10 +75,31 @@ def check_names(model: list[str] | None, data: Sequence[str]) -> None:
 
 
 def report(matrix: ConfusionMatrix, dataset, split: str) -> None:
-    """Print the IoU of each class and the summary, in the main process."""
+    """Print IoU and Dice of each class and the summary, in the main process."""
     if not is_main():
         return
-    for name, value in zip(dataset.classes, matrix.iou().tolist(), strict=True):
-        print(f"  {name:16} {value:.3f}")
-    summary = f"mIoU {matrix.mean_iou():.3f}, pixel accuracy {matrix.pixel_accuracy():.3f}"
-    print(f"{summary} on {len(dataset)} pictures of {split}")
+    scores = matrix.compute()
+    print(f"  {'class':16} {'IoU':>5} {'Dice':>6}")
+    for name, *pair in zip(dataset.classes, scores["iou"], scores["dice"], strict=True):
+        print(f"  {name:16} {pair[0]:5.3f} {pair[1]:6.3f}")
+    print(
+        f"mIoU {scores['mean_iou']:.3f}, mean Dice {scores['mean_dice']:.3f}, "
+        f"pixel accuracy {scores['pixel_accuracy']:.3f} on {len(dataset)} pictures of {split}"
+    )
+
+
+def write_images(path: Path, scores: ImageScores, dataset) -> None:
+    """Write the mIoU of each picture as CSV, the worst first, and print the worst.
+
+    Raises OSError where the file cannot be written.
+    """
+    rows = per_image(scores, dataset)
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["picture", "mean_iou"])
+    writer.writerows((name, f"{value:.6f}") for name, value in rows)
+    with new_file(path) as file:
+        file.write(table.getvalue().encode("utf-8", "surrogateescape"))
+    worst = ", ".join(f"{printable(str(name))} {value:.3f}" for name, value in rows[:WORST])
+    print(f"picture by picture: mIoU {scores.compute()['mean_iou']:.3f}; worst {worst}")
+    print(f"all of them: {printable(path)}")

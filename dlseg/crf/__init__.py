@@ -1,8 +1,9 @@
 """The fully connected CRF, exact and fast. It knows nothing of models.
 
-`DenseCRF` is the module, `dense_crf` a function for those who come from pydensecrf,
-`lattice_mean_field` the same in one screen (`minimal`). `exact` and `energy` say what is computed;
-what makes it fast is behind them, in `fast`.
+`DenseCRF` is the module, `dense_crf` a function for those who come from pydensecrf, and
+`dlseg.crf.pydensecrf` has its own names; `lattice_mean_field` is the same in one screen
+(`minimal`). `exact` and `energy` say what is computed; what makes it fast is behind them, in
+`fast`.
 """
 
 from dlseg.crf.dense import DenseCRF

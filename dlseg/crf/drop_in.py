@@ -1,5 +1,8 @@
 """For those who come from pydensecrf: its arguments, its array layouts, the same numbers.
 
+A script that calls pydensecrf runs with `dlseg.crf.pydensecrf` in its place. This is its usual
+example as one call:
+
 | pydensecrf                                           | here                                      |
 |------------------------------------------------------|-------------------------------------------|
 | `DenseCRF2D(W, H, C)`                                | sizes are read off the arrays             |
@@ -10,13 +13,14 @@
 | `addPairwiseEnergy(features, compat)`                | `dlseg.crf.DenseCRF`, any feature image   |
 | `normalization=NORMALIZE_SYMMETRIC`                  | `normalization="symmetric"`               |
 | `inference(n)`                                       | `iterations=n`; the result is (C, H, W)   |
-| `klDivergence(Q)`                                    | `dlseg.crf.free_energy`                   |
+| `klDivergence(Q)`                                    | `dlseg.crf.free_energy`, which counts     |
+|                                                      | each pair once, pydensecrf twice          |
 """
 
 import numpy as np
 import torch
 
-from dlseg.checks import check_rgb
+from dlseg.checks import check_rgb, described
 from dlseg.crf.dense import DenseCRF
 from dlseg.crf.kernels import Kernel
 from dlseg.crf.unary import unary_from_probabilities
@@ -46,17 +50,29 @@ def dense_crf(
     pixels, p = _tensors(image, probabilities)
     kernels = []
     if compat_gaussian is not None:
-        kernels.append(Kernel(sxy_gaussian, None, _weight(compat_gaussian)))
+        kernels.append(Kernel(sxy_gaussian, None, compat_weight(compat_gaussian)))
     if compat is not None:
-        kernels.append(Kernel(sxy, srgb, _weight(compat)))
+        kernels.append(Kernel(sxy, srgb, compat_weight(compat)))
     crf = DenseCRF(kernels, iterations, normalization, inputs="logits")
     with torch.inference_mode():
         return crf(-unary_from_probabilities(p), pixels)[0].numpy()
 
 
-def _weight(compat):
-    """pydensecrf's compat as a weight of `Kernel`; its vectors are penalties, ours are gains."""
-    array = np.asarray(compat, dtype=np.float64)
+def compat_weight(compat) -> np.ndarray:
+    """pydensecrf's compat as a weight of `Kernel`; its vectors are penalties, ours are gains.
+
+    Raises: ValueError for what is no number and no vector or matrix of numbers.
+    """
+    try:
+        array = np.asarray(compat, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.empty((0, 0, 0))
+    square = array.ndim < 2 or array.shape == array.shape[::-1]
+    if array.ndim > 2 or not square or not np.isfinite(array).all():
+        raise ValueError(
+            "compat must be a number, a vector (C,) or a matrix (C, C) of finite numbers, got "
+            f"{described(compat) if hasattr(compat, 'shape') else repr(compat)}"
+        )
     return (array + array.T) / 2 if array.ndim == 2 else -array if array.ndim == 1 else array
 
 

@@ -6,6 +6,7 @@ structuring element. Here it is a disc, so that a band is equally wide in all di
 reaches 1.4 times as far along the diagonals.
 """
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -84,7 +85,7 @@ class TrimapCurve:
     """Metrics inside bands of several widths around the boundaries, in one pass over the data.
 
     widths: pixels on either side of the boundary, at least 1 each.
-    num_classes, ignore_index: as for `ConfusionMatrix`; source: as for `boundary`.
+    num_classes, ignore_index, ignored_classes: as for `ConfusionMatrix`; source: as for `boundary`.
     Raises ValueError for an empty list, widths below 1 or given twice, or another source.
 
     Every labelled pixel is counted once, in the ring between two widths; the band of a width is
@@ -97,11 +98,29 @@ class TrimapCurve:
         num_classes: int,
         ignore_index: int = 255,
         source: str = "void",
+        ignored_classes: Sequence[int] = (),
     ):
         check_choice("source", source, SOURCES)
         self.widths = sorted(_checked_widths(widths))
         self.source = source
-        self.rings = [ConfusionMatrix(num_classes, ignore_index) for _ in widths]
+        options = num_classes, ignore_index, ignored_classes
+        self.rings = [ConfusionMatrix(*options) for _ in widths]
+
+    def reset(self) -> None:
+        """Forget all that was counted."""
+        for ring in self.rings:
+            ring.reset()
+
+    def compute(self) -> dict[str, Tensor]:
+        """`mean_iou` and `pixel_accuracy` of each width, in the order of `widths`.
+
+        Returns: float64 (number of widths,) each.
+        """
+        scores = {"mean_iou": self.mean_iou(), "pixel_accuracy": self.pixel_accuracy()}
+        return {
+            name: torch.tensor(list(of.values()), dtype=torch.float64)
+            for name, of in scores.items()
+        }
 
     def update(self, labels: Tensor | np.ndarray, predictions: Tensor | np.ndarray) -> None:
         """Count the pixels of one image (H, W), or of a batch (B, H, W); else as ConfusionMatrix.
@@ -120,7 +139,12 @@ class TrimapCurve:
             matrix.update(labels[inside], predictions[inside])
 
     def merge(self, other: "TrimapCurve") -> "TrimapCurve":
-        """Add the counts of `other`; returns self. ValueError if widths or classes differ."""
+        """Add the counts of `other`; returns self.
+
+        Raises ValueError if widths, source or classes differ.
+        """
+        if self.source != other.source:
+            raise ValueError(f"sources differ: {self.source} and {other.source}")
         if self.widths != other.widths:
             raise ValueError(f"widths differ: {self.widths} and {other.widths}")
         for mine, theirs in zip(self.rings, other.rings, strict=True):
@@ -137,7 +161,8 @@ class TrimapCurve:
         """The confusion matrix of the labelled pixels inside the band, for each width."""
         inside = {}
         for index, width in enumerate(self.widths):
-            inside[width] = ConfusionMatrix(self.rings[0].num_classes, self.rings[0].ignore_index)
+            inside[width] = copy.copy(self.rings[0])  # with its options
+            inside[width].reset()
             for ring in self.rings[: index + 1]:
                 inside[width].merge(ring)
         return inside

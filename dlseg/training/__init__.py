@@ -16,7 +16,7 @@ from dlseg.training.distributed import is_main, process_group
 from dlseg.training.engine import train
 from dlseg.training.evaluate import evaluate
 from dlseg.training.loader import TrainingPictures, duplicate_rare
-from dlseg.training.losses import ScoreMaps, segmentation_loss, shrink_labels
+from dlseg.training.losses import ScoreMaps, segmentation_loss, shrink_labels, void_of
 from dlseg.training.optimiser import parameter_groups, prepare_batch_norm
 from dlseg.training.recipe import Recipe
 from dlseg.training.run import History

@@ -12,7 +12,7 @@ from dlseg.checks import check_integer
 from dlseg.data import MEAN, STD, to_tensors
 from dlseg.doors import check_same_classes
 from dlseg.inference import probabilities
-from dlseg.metrics import ConfusionMatrix
+from dlseg.metrics import BoundaryF, ConfusionMatrix, ImageScores
 from dlseg.training.distributed import is_main, processes, rank
 from dlseg.training.losses import void_of
 
@@ -38,11 +38,13 @@ def evaluate(
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
     workers: int = 0,
+    image_scores: ImageScores | BoundaryF | None = None,
 ) -> ConfusionMatrix:
     """The confusion matrix of `model` over `dataset`; shows a progress bar on a terminal.
 
     model: stays in the mode it was in, and is moved to `device`. batch_size: images of one size
     that are computed together. scales, flip: see `dlseg.inference.probabilities`.
+    image_scores: is told every image too, by its place in the data set.
     Under torchrun each process takes a share of the images, and all get the whole matrix.
     Raises ValueError where the model has other classes than the data set, or its logits are no
     numbers, for labels that are no class, and as `probabilities`.
@@ -54,14 +56,20 @@ def evaluate(
     model.to(device)
     matrix = ConfusionMatrix(dataset.num_classes, void_of(dataset))
     pictures = Pictures(dataset, range(rank(), len(dataset), processes()))
+    indices = iter(pictures.indices)
     # disable=None: no bar unless standard error is a terminal
     hidden = None if is_main() else True
     with tqdm(total=len(pictures), desc="evaluating", leave=False, disable=hidden) as bar:
         for images, labels in same_size_batches(pictures, batch_size, workers):
             scores = probabilities(model, images.to(device), scales, flip)  # (B, C, H, W)
             check_same_classes(scores.shape[1], dataset.num_classes)
-            matrix.update(labels, scores.argmax(1).cpu())
+            predictions = scores.argmax(1).cpu()
+            matrix.update(labels, predictions)
+            if image_scores is not None:
+                image_scores.update(labels, predictions, [next(indices) for _ in images])
             bar.update(len(images))
+    if image_scores is not None:
+        image_scores.reduce()
     return matrix.reduce()
 
 

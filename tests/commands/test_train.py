@@ -13,8 +13,10 @@ from dlseg import training
 from dlseg.commands.jobs import DEFAULTS
 from dlseg.commands.main import main
 from dlseg.commands.train import OPTIONS
-from dlseg.data import KINDS, data_names, registry
+from dlseg.data import KINDS, MEAN, STD, data_names, open_data, registry, to_tensors
 from dlseg.data.registry import Kind
+from dlseg.inference import probabilities
+from dlseg.metrics import ConfusionMatrix
 from dlseg.models import NETWORKS
 from dlseg.training import load_checkpoint, save_checkpoint
 from tests.data.folders import write_cityscapes, write_voc
@@ -46,6 +48,8 @@ def test_train_then_evaluate(capsys):
     assert "4 pictures of scenes; 3 iterations of 2 on cpu" in out
     assert f"checkpoint: {Path('runs', '1', 'last.pt')}" in out
     report = out.partition("  background")[2].partition("trained at")[0]
+    assert out.partition("  background")[0].endswith("  class              IoU   Dice\n")
+    assert re.match(r" +[01]\.\d{3} +[01]\.\d{3}\n", report)
     assert "mIoU 0." in report and "on 2 pictures of val" in report
 
     entries = load_checkpoint("runs/1/last.pt")
@@ -57,6 +61,33 @@ def test_train_then_evaluate(capsys):
     arguments = ["--output-stride", "8", "--scales", "0.5", "1", "--flip", "--split", "test"]
     code, out, _ = dlseg(capsys, "evaluate", "runs/1/last.pt", *arguments, "--workers", "0")
     assert code == 0 and "on 2 pictures of test" in out
+
+
+def test_evaluate_writes_what_each_picture_scored(capsys):
+    assert dlseg(capsys, "train", *SMALL, "--data", f"voc:{write_voc(Path('data'))}")[0] == 0
+    told = ["evaluate", "--workers", "0", "--split", "train", "--batch-size", "2"]
+    told += ["--per-image", "new/scores.csv"]
+    code, out, err = dlseg(capsys, *told)
+    assert (code, err) == (0, "")
+    lines = Path("new/scores.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "picture,mean_iou"
+    rows = [line.split(",") for line in lines[1:]]
+    model, entries = training.load_network("runs/1/last.pt")
+    data = open_data(entries["extra"]["data"], "train")
+    expected = {}
+    for number, pair in enumerate(data.pairs):
+        single = ConfusionMatrix(data.num_classes)
+        image, labels = to_tensors(*data[number], MEAN, STD)
+        single.update(labels, probabilities(model, image[None]).argmax(1)[0])
+        expected[pair.image.name] = single.mean_iou()
+    assert {name: float(value) for name, value in rows} == pytest.approx(expected, abs=1e-6)
+    values = [float(value) for _, value in rows]
+    assert values == sorted(values) and len(rows) == len(data)
+    mean = sum(expected.values()) / len(expected)
+    assert f"picture by picture: mIoU {mean:.3f}; worst {rows[0][0]} {values[0]:.3f}" in out
+    assert f"all of them: {Path('new', 'scores.csv')}" in out
+    code, _, err = dlseg(capsys, *told[:-1], "new")
+    assert code == 2 and "--per-image new is a folder; name a file" in err
 
 
 @pytest.mark.parametrize(

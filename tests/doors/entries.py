@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dlseg import backbones, crf, data, inference, inspect, layers, metrics, models, training
+from dlseg.crf import pydensecrf
 from dlseg.doors import logits_of
 from dlseg.models import relatives
 
@@ -112,6 +113,12 @@ def curve(labels, predictions, num_classes=3, ignore_index=255) -> dict:
     return found.mean_iou()
 
 
+def image_by_image(kind: type, labels, predictions, num_classes=3) -> dict:
+    scores = kind(num_classes)
+    scores.update(labels, predictions)
+    return scores.compute()
+
+
 RECIPE = training.Recipe(iterations=1, batch_size=2, crop_size=33, scale=(1, 1))
 
 
@@ -122,6 +129,16 @@ def trained(labels) -> Tensor:
 
 def refined(unary, image, method="lattice", inputs="logits") -> Tensor:
     return crf.DenseCRF(KERNELS, 2, method=method, inputs=inputs)(unary, image)
+
+
+def by_pydensecrf(image, unary) -> np.ndarray:
+    """By the names of pydensecrf."""
+    named = pydensecrf.DenseCRF2D(7, 6, 3)
+    if unary is not None:
+        unary = unary.reshape(len(unary), int(np.prod(unary.shape[1:])))
+    named.setUnaryEnergy(unary)
+    named.addPairwiseBilateral(3, 13, image, 2)
+    return named.inference(2)
 
 
 def refined_by(**sizes) -> Callable:
@@ -247,6 +264,19 @@ ENTRIES = [
         "predictions",
         passes=("another class list", "negative"),  # without void there is no band
     ),
+    *(
+        Entry(
+            f"metrics.{kind.__name__}",
+            lambda kind=kind, **given: image_by_image(kind, **given),
+            {
+                "labels": LABEL,
+                "predictions": ("labels", LABELS.clamp(max=2)),
+                "num_classes": ("integer", 3),
+            },
+            "labels predictions",
+        )
+        for kind in (metrics.ImageScores, metrics.BoundaryF)
+    ),
     Entry(
         "metrics.boundary",
         lambda labels, source="labels": metrics.boundary(labels, 255, source),
@@ -341,6 +371,13 @@ ENTRIES = [
         lambda image, probabilities: crf.dense_crf(rgb(image), first(probabilities), 2),
         {"image": PIXELS, "probabilities": ("arrays", MAPS.softmax(1))},
         AUTO + " probabilities",
+    ),
+    Entry(
+        "pydensecrf.DenseCRF2D",
+        lambda image, unary: by_pydensecrf(rgb(image), first(unary)),
+        {"image": PIXELS, "unary": ("arrays", MAPS)},
+        "rgbim unary",
+        passes=("inf",),  # rules a label out
     ),
     Entry(
         "crf.features",

@@ -23,6 +23,13 @@ NO_DOOR = {
         "simplex",
         SHAPES: "Ranges search_kernels compatibility",
     },
+    "dlseg.crf.pydensecrf": {
+        NO_VALUE: "CONST_KERNEL DIAG_KERNEL FULL_KERNEL NO_NORMALIZATION NORMALIZE_AFTER "
+        "NORMALIZE_BEFORE NORMALIZE_SYMMETRIC KernelType NormalizationType",
+        TWIN: "ConstUnary DenseCRF LogisticUnary compute_unary softmax_to_unary",
+        SHAPES: "create_pairwise_bilateral create_pairwise_gaussian unary_from_labels "
+        "unary_from_softmax",
+    },
     "dlseg.data": {
         NO_VALUE: "CITYSCAPES_CLASSES CITYSCAPES_PALETTE CLASSES KINDS MEAN PALETTE STD VOC2012 "
         "VOC_CLASSES VOC_COUNTS MAX_PIXELS MASKED PHOTOGRAPHS",
@@ -48,7 +55,7 @@ NO_DOOR = {
         SHAPES: "from_layers",
     },
     "dlseg.layers": {TWIN: "output_shape"},
-    "dlseg.metrics": {},
+    "dlseg.metrics": {SHAPES: "per_image"},
     "dlseg.models": {
         NO_VALUE: "ASPP_L ASPP_S FAMILIES LARGE_FOV NETWORKS RELEASED VARIANTS",
         FILES: "released_network",
@@ -68,7 +75,7 @@ NO_DOOR = {
         NO_VALUE: "LAST",
         RECORD: "CheckpointError History",
         FILES: "TensorBoard load_checkpoint load_network load_weights save_checkpoint",
-        MACHINERY: "is_main parameter_groups prepare_batch_norm process_group",
+        MACHINERY: "is_main parameter_groups prepare_batch_norm process_group void_of",
         SHAPES: "Recipe learning_rate poly step duplicate_rare",
     },
 }

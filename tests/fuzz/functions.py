@@ -135,19 +135,27 @@ def transformed(pair, low, high, side, share, seed):
     both(*pair, np.random.default_rng(seed))
 
 
-def confused(classes, ignore, labels, predictions):
+def confused(classes, ignore, ignored, labels, predictions):
     """A confusion matrix and all that is read off it."""
-    matrix = metrics.ConfusionMatrix(classes, ignore)
+    matrix = metrics.ConfusionMatrix(classes, ignore, ignored)
     matrix.update(labels, predictions)
-    matrix.merge(matrix).mean_iou(), matrix.pixel_accuracy(), matrix.mean_accuracy()
-    matrix.frequency_weighted_iou()
+    matrix.merge(matrix).compute()
+    matrix.reset()
 
 
 def trimapped(widths, classes, ignore, source, labels, predictions):
     """Scores in bands around boundaries."""
     curve = metrics.TrimapCurve(widths, classes, ignore, source)
     curve.update(labels, predictions)
-    curve.mean_iou(), curve.pixel_accuracy()
+    curve.compute()
+
+
+def scored(kind, classes, ignore, tolerance, indices, labels, predictions):
+    """Scores of images, and the worst of them."""
+    options = {"tolerance": tolerance} if kind is metrics.BoundaryF else {}
+    scores = kind(classes, ignore, **options)
+    scores.update(labels, predictions, indices)
+    scores.compute(), metrics.per_image(scores, name=scores.names[0])
 
 
 def separable(channels, *options):
@@ -164,8 +172,37 @@ ARRAYS = [
     row(layers.insert_zeros, kernels_2d, size),
     row(layers.upsample, batch, listed(whole, 2, 2), flag),
     row(separable, *[size] * 5, flag, flag, name="SeparableConv2d", draws=True),
-    row(confused, small, size, label_arrays, label_arrays, name="ConfusionMatrix", share=2),
-    row(confused, small, size, label_batch, label_batch, name="ConfusionMatrix of tensors"),
+    row(
+        confused,
+        small,
+        size,
+        one_of((), (1,), odd=listed(size)),
+        label_arrays,
+        label_arrays,
+        name="ConfusionMatrix",
+        share=2,
+    ),
+    row(
+        confused,
+        small,
+        size,
+        always(()),
+        label_batch,
+        label_batch,
+        name="ConfusionMatrix of tensors",
+    ),
+    row(
+        scored,
+        one_of(metrics.ImageScores, metrics.BoundaryF, odd=always(metrics.BoundaryF)),
+        small,
+        one_of(255, odd=size),
+        one_of(0.1, 1, 3, odd=number),
+        one_of(None, (7,), odd=listed(size)),
+        label_arrays,
+        label_arrays,
+        name="scores of images",
+        share=2,
+    ),
     row(
         trimapped,
         listed(size, 1, 3),

@@ -12,6 +12,7 @@ from torch import nn
 from dlseg import checks, crf, fetch, inference, models, training
 from dlseg.backbones import BACKBONES, make_backbone
 from dlseg.book import Exercise, in_pairs
+from dlseg.crf import pydensecrf
 from dlseg.inspect import cost, effective_field, from_layers, gradient_support, receptive_field
 from tests.fuzz.functions import STRIDES, batch, label_batch, layer, row, small
 from tests.fuzz.generators import (
@@ -48,6 +49,24 @@ def refined(kernels, iterations, normalization, inputs, method, trim, unary, ima
     crf.DenseCRF(kernels, iterations, normalization, True, inputs, method, trim)(unary, image)
 
 
+def by_pydensecrf(width, height, unary, image, sizes, compat, kinds):
+    """Q by the names of pydensecrf, and what else they give."""
+    named = pydensecrf.DenseCRF2D(width, height, 2)
+    named.setUnaryEnergy(unary)
+    named.addPairwiseGaussian(sizes[0], compat, *kinds)
+    named.addPairwiseBilateral(*sizes, image, compat, *kinds)
+    step, *rest = named.startInference()
+    named.stepInference(step, *rest)
+    named.klDivergence(named.inference(2))
+
+
+def labelled(labels, classes, trust, zero_unsure):
+    """A unary of labels by the names of pydensecrf, and one of itself."""
+    pydensecrf.unary_from_softmax(
+        np.exp(-pydensecrf.unary_from_labels(labels, classes, trust, zero_unsure))
+    )
+
+
 weight = one_of(1.0, 3.0, (1.0, 2.0), odd=number)
 CRF = [
     row(crf.Kernel, one_of(3, (2.0, 4.0), odd=number), one_of(None, 13, odd=number), weight),
@@ -82,6 +101,35 @@ CRF = [
         one_of(13, 5, odd=number),
         one_of(10, None, odd=number),
         share=1.5,
+    ),
+    row(
+        by_pydensecrf,
+        one_of(5, odd=size),
+        one_of(4, odd=size),
+        arrays(2, 20, dtype="f4", high=3),
+        arrays(4, 5, 3),
+        listed(one_of(3, 13, odd=number), 2, 2),
+        one_of(2, (-1.0, -2.0), ((0, 1), (1, 0)), odd=number),
+        listed(one_of(0, 1, 2, odd=small), 2, 2),
+        name="pydensecrf.DenseCRF2D",
+    ),
+    row(
+        labelled,
+        arrays(4, 5, high=2.9),
+        one_of(2, odd=size),
+        one_of(0.7, odd=number),
+        flag,
+        name="pydensecrf.unary_from_labels",
+        share=0.5,
+    ),
+    row(
+        lambda *given: pydensecrf.create_pairwise_bilateral(*given),
+        listed(number, 2, 2),
+        one_of(13, odd=number),
+        arrays(4, 5, 3),
+        one_of(2, -1, odd=size),
+        name="create_pairwise_bilateral",
+        share=0.5,
     ),
     row(crf.mean_field_progress, scores, maps, listed(kernel, 0, 2), small, NORMALIZATIONS),
     row(

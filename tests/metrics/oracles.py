@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 
 def counted(labels, predictions, num_classes, ignore_index=255):
     """counts[i][j]: labelled pixels of true class i predicted as j."""
@@ -24,21 +26,71 @@ def per_class(labels, predictions, num_classes, ignore_index=255):
     return sets
 
 
-def metrics(labels, predictions, num_classes, ignore_index=255):
-    """The five metrics, from intersections and unions of sets of pixels."""
+def metrics(labels, predictions, num_classes, ignore_index=255, ignored=()):
+    """All metrics, from intersections and unions of sets of pixels."""
     sets = per_class(labels, predictions, num_classes, ignore_index)
     total = sum(len(labelled) for _, labelled, _ in sets)
+    kept = [index for index in range(num_classes) if index not in ignored]
     iou = [ratio(len(both), len(one | two)) for both, one, two in sets]
-    weighted = [
-        len(labelled) * value for (_, labelled, _), value in zip(sets, iou, strict=True) if labelled
-    ]
+    dice = [ratio(2 * len(both), len(one) + len(two)) for both, one, two in sets]
+    weighted = [len(sets[index][1]) * iou[index] for index in kept if sets[index][1]]
     return {
         "pixel_accuracy": ratio(sum(len(both) for both, _, _ in sets), total),
-        "mean_accuracy": mean([ratio(len(both), len(one)) for both, one, _ in sets]),
+        "mean_accuracy": mean([ratio(len(sets[c][0]), len(sets[c][1])) for c in kept]),
         "iou": iou,
-        "mean_iou": mean(iou),
-        "frequency_weighted_iou": ratio(sum(weighted), total),
+        "mean_iou": mean([iou[c] for c in kept]),
+        "frequency_weighted_iou": ratio(sum(weighted), sum(len(sets[c][1]) for c in kept)),
+        "dice": dice,
+        "mean_dice": mean([dice[c] for c in kept]),
     }
+
+
+def images(labels, predictions, num_classes, ignored=()):
+    """Means over images of what `metrics` says of each."""
+    each = [
+        metrics(*pair, num_classes, ignored=ignored)
+        for pair in zip(labels, predictions, strict=True)
+    ]
+    found = {name: mean([image[name] for image in each]) for name in ("mean_iou", "mean_dice")}
+    for name in ("iou", "dice"):
+        found[name] = [mean([image[name][c] for image in each]) for c in range(num_classes)]
+        kept = [value for c, value in enumerate(found[name]) if c not in ignored]
+        found[f"mean_class_{name}"] = mean(kept)
+    return found
+
+
+def on_boundary(values, y, x, ignore_index=255):
+    """Whether a pixel touches one of another class."""
+    height, width = len(values), len(values[0])
+    around = [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
+    inside = [values[v][u] for v, u in around if 0 <= v < height and 0 <= u < width]
+    own = values[y][x]
+    return own != ignore_index and any(other not in (own, ignore_index) for other in inside)
+
+
+def boundary_f(labels, predictions, num_classes, reach, ignore_index=255):
+    """F of each class of one image: every pair of boundary pixels is measured."""
+    predictions = np.where(labels == ignore_index, ignore_index, predictions).tolist()
+    labels = labels.tolist()
+    places = [(y, x) for y in range(len(labels)) for x in range(len(labels[0]))]
+    scores = []
+    for index in range(num_classes):
+        true, found = (
+            [(y, x) for y, x in places if m[y][x] == index and on_boundary(m, y, x, ignore_index)]
+            for m in (labels, predictions)
+        )
+        shares = []
+        for one, other in ((true, found), (found, true)):
+            close = [p for p in one if any(math.dist(p, q) <= reach for q in other)]
+            shares.append(ratio(len(close), len(one)))
+        recall, precision = shares
+        if not true and not found:
+            scores.append(math.nan)
+        elif not true or not found or not recall + precision:
+            scores.append(0.0)
+        else:
+            scores.append(2 * precision * recall / (precision + recall))
+    return scores
 
 
 def near(mask, width):

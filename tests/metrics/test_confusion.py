@@ -11,14 +11,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.metrics import confusion_matrix, jaccard_score
+from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
 
-from dlseg.metrics import ConfusionMatrix
+from dlseg.metrics import BoundaryF, ConfusionMatrix, ImageScores
 from tests.metrics import oracles
 from tests.processes import PATIENCE
 
 CLASSES = 4
-SCALARS = ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
+SCALARS = ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou", "mean_dice")
 
 
 def pairs(void=True):
@@ -52,6 +52,26 @@ def test_counts_and_metrics_are_those_of_the_definition(image):
     for name in SCALARS:
         assert same(getattr(matrix, name)(), expected[name]), name
     assert same(matrix.iou().tolist(), expected["iou"])
+    assert same(matrix.dice().tolist(), expected["dice"])
+    assert same((2 * matrix.iou() / (1 + matrix.iou())).tolist(), expected["dice"])
+
+
+@given(pairs(), st.sets(st.integers(0, CLASSES - 1), max_size=CLASSES - 1))
+def test_ignored_classes_enter_no_mean_and_their_pixels_count(image, ignored):
+    matrix = ConfusionMatrix(CLASSES, ignored_classes=ignored)
+    matrix.update(*image)
+    assert torch.equal(matrix.matrix, filled(image).matrix)
+    expected = oracles.metrics(*image, CLASSES, ignored=ignored)
+    computed = matrix.compute()
+    assert set(computed) == {*SCALARS, "iou", "dice"}
+    for name in SCALARS:
+        assert same(computed[name], expected[name]) and same(
+            getattr(matrix, name)(), expected[name]
+        )
+    for name in ("iou", "dice"):
+        assert same(computed[name].tolist(), expected[name])
+    matrix.reset()
+    assert not matrix.matrix.any() and matrix.ignored_classes == tuple(sorted(ignored))
 
 
 def test_scikit_learn_counts_the_same():
@@ -66,6 +86,8 @@ def test_scikit_learn_counts_the_same():
     assert matrix.matrix.dtype == torch.int64
     scores = jaccard_score(labels[kept], predictions[kept], labels=range(21), average=None)
     np.testing.assert_allclose(matrix.iou(), scores, rtol=1e-12)
+    scores = f1_score(labels[kept], predictions[kept], labels=range(21), average=None)
+    np.testing.assert_allclose(matrix.dice(), scores, rtol=1e-12)
 
 
 def test_worked_example():
@@ -207,6 +229,26 @@ def test_bad_numbers_of_classes():
         ConfusionMatrix(2, ignore_index=1.0)
     with pytest.raises(ValueError, match="got 2 and 3 classes"):
         ConfusionMatrix(2).merge(ConfusionMatrix(3))
+    with pytest.raises(ValueError, match=r"ignored \(\) and \(1,\)"):
+        ConfusionMatrix(3).merge(ConfusionMatrix(3, ignored_classes=[1]))
+
+
+@pytest.mark.parametrize(
+    ("ignored", "message"),
+    [
+        ([3], "a class of ignored_classes must be an integer <= 2, got 3"),
+        ([-1], "a class of ignored_classes must be an integer >= 0, got -1"),
+        ([255], "integer <= 2"),
+        ([0, 0], r"some of the 3 classes, none twice, got \(0, 0\)"),
+        ([0, 1, 2], "some of the 3 classes"),
+        (0, "must be a list of classes, got 0"),
+        ("0", "must be a list of classes"),
+    ],
+)
+def test_bad_ignored_classes(ignored, message):
+    for make in (ConfusionMatrix, ImageScores, BoundaryF):
+        with pytest.raises(ValueError, match=message):
+            make(3, ignored_classes=ignored)
 
 
 def test_reduce_without_processes_changes_nothing():
@@ -230,13 +272,19 @@ PROCESS = """
 import sys
 import torch
 from torch import distributed
-from dlseg.metrics import ConfusionMatrix, TrimapCurve
+from dlseg.metrics import BoundaryF, ConfusionMatrix, ImageScores, TrimapCurve
 rank, store = int(sys.argv[1]), sys.argv[2]
 distributed.init_process_group("gloo", init_method="file://" + store, rank=rank, world_size=2)
 matrix, curve = ConfusionMatrix(2), TrimapCurve([1, 2], 2)
 for values in (matrix, curve):
     values.update(torch.tensor([[255, rank, 1]]), torch.tensor([[0, 0, 1]]))
 print(matrix.reduce().matrix.tolist(), [m.matrix.tolist() for m in curve.reduce().rings])
+labels = torch.tensor([[[0, 1]], [[0, 0]], [[1, 1]]])[rank::2]
+for scores in (ImageScores(2), BoundaryF(2)):
+    scores.update(labels, 0 * labels, range(rank, 3, 2))
+    scores.reduce()
+    means = scores.compute()[scores.class_names[0]].tolist()
+    print(scores.indices, scores.by_image(scores.names[0]), means)
 distributed.destroy_process_group()
 """
 
@@ -250,4 +298,8 @@ def test_reduce_adds_the_counts_of_two_processes(tmp_path):
     said = [process.communicate(timeout=PATIENCE)[0].decode().splitlines() for process in running]
     # Each has a pixel of class 1 that is right, and one of its own class that is called 0.
     counts = "[[1, 0], [1, 2]] [[[1, 0], [1, 0]], [[0, 0], [0, 2]]]"
-    assert [lines[-1] for lines in said] == [counts] * 2  # PyTorch 2.8 says more before
+    # One has two images, the other one; a class that is nowhere in an image counts there for none.
+    images = "[0, 1, 2] [(0, 0.25), (1, 1.0), (2, 0.0)] [0.5, 0.0]"
+    edges = "[0, 1, 2] [(0, 0.0), (1, nan), (2, nan)] [0.0, 0.0]"
+    expected = [counts, images, edges]
+    assert [lines[-3:] for lines in said] == [expected] * 2  # PyTorch 2.8 says more before

@@ -138,6 +138,22 @@ def test_batch_is_its_images_and_merging_is_counting_all_at_once():
         assert torch.equal(one.matrix, two.matrix)
 
 
+def test_compute_and_reset_with_ignored_classes():
+    labels, predictions = scene(4)
+    curve, plain = TrimapCurve([3, 1], 3, ignored_classes=[0]), TrimapCurve([1, 3], 3)
+    for each in (curve, plain):
+        each.update(labels, predictions)
+    computed = curve.compute()
+    assert computed["mean_iou"].tolist() == list(curve.mean_iou().values())
+    assert computed["pixel_accuracy"].tolist() == list(plain.pixel_accuracy().values())
+    for value, matrix in zip(computed["mean_iou"], plain.matrices().values(), strict=True):
+        assert float(value) == pytest.approx(float(matrix.iou()[1:].nanmean()), rel=1e-12)
+    with pytest.raises(ValueError, match="ignored"):
+        curve.merge(TrimapCurve([1, 3], 3))
+    curve.reset()
+    assert curve.compute()["mean_iou"].isnan().all() and not curve.rings[1].matrix.any()
+
+
 def test_order_of_the_widths_does_not_matter():
     labels, predictions = scene(3)
     one, two = TrimapCurve([1, 2, 5], 3), TrimapCurve([5, 1, 2], 3)
@@ -184,3 +200,5 @@ def test_bad_values_near_the_boundary_are_named():
         curve.update(np.zeros((2, 2), int), np.zeros((2, 3), int))
     with pytest.raises(ValueError, match="widths differ"):
         curve.merge(TrimapCurve([2], 3))
+    with pytest.raises(ValueError, match="sources differ: void and labels"):
+        curve.merge(TrimapCurve([1], 3, source="labels"))

@@ -26,6 +26,8 @@ class Lattice:
     names: what an error calls each feature.
     bridges: also make the vertices that no pixel touches but at least three vertices border on. The
     blur loses less where pixels are sparse (a small sigma of the colour), and takes longer.
+    first_axis: of a point between two simplices, take the one that pydensecrf takes, see `locate`.
+    Which vertices exist depends on it, and what the blur loses.
     Values and results of a call and of `transpose` are (B, N, C), of the features' dtype.
     `size`: number of vertices.
     K is not quite symmetric: where vertices are missing, the blur depends on the order of the axes.
@@ -33,11 +35,17 @@ class Lattice:
     Raises: ValueError for another shape or dtype, or features that run over too many sigmas.
     """
 
-    def __init__(self, features: Tensor, names: Sequence[str] | None = None, bridges: bool = False):
+    def __init__(
+        self,
+        features: Tensor,
+        names: Sequence[str] | None = None,
+        bridges: bool = False,
+        first_axis: bool = False,
+    ):
         check_features(features)
         d = features.shape[2]
         names = names or [f"feature {j}" for j in range(d)]
-        entries, weights, strides = sorted_entries(features, names)
+        entries, weights, strides = sorted_entries(features, names, first_axis)
         first = torch.ones_like(entries.key, dtype=torch.bool)  # of its vertex
         torch.ne(entries.key[1:], entries.key[:-1], out=first[1:])
         starts = where_true(first)  # (M,)
@@ -62,7 +70,7 @@ class Lattice:
         # Every blur doubles the sum; with this factor it is the integral of the Gaussian.
         self.gain = (4 * math.pi / 3) ** (d / 2) * math.sqrt(d + 1) / 2 ** (d + 1)
         self.splat.weights.mul_(self.gain)
-        self.features = features
+        self.features, self.first_axis = features, first_axis
 
     def __call__(self, values: Tensor) -> Tensor:
         """K values."""
@@ -89,7 +97,8 @@ class Lattice:
         """
         batch, pixels, d = self.features.shape
         flat = self.features.permute(2, 0, 1).reshape(d, -1)
-        axis = axes(locate(flat)[1]).long()  # (d + 1, n), the axis of each step around the simplex
+        order = locate(flat, self.first_axis)[1]
+        axis = axes(order).long()  # (d + 1, n), the axis of each step around the simplex
         rank = torch.empty_like(axis)
         rank.scatter_(0, axis, torch.arange(d + 1, device=axis.device)[:, None].expand_as(axis))
         vertices = self.slice.indices.view(-1, d + 1)

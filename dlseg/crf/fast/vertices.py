@@ -43,10 +43,13 @@ def elevate(features: Tensor) -> Tensor:
     return y
 
 
-def locate(features: Tensor) -> tuple[Tensor, Tensor, list[int], list[int]]:
+def locate(
+    features: Tensor, first_axis: bool = False
+) -> tuple[Tensor, Tensor, list[int], list[int]]:
     """The simplex around each point.
 
-    features: (d, n), float32 or float64.
+    features: (d, n), float32 or float64. first_axis: which of two equal fractions counts as larger,
+    that of the first axis or that of the last; the point lies between two simplices then.
     Returns: the corner q (d + 1, n) int32; the sorted fractions (d + 1, n), the largest first, as
     integers with the axis in the low bits, for `axes` and `barycentric`; the least and the largest
     q_j - q_d, one per j < d.
@@ -56,6 +59,8 @@ def locate(features: Tensor) -> tuple[Tensor, Tensor, list[int], list[int]]:
     kind = torch.int64 if features.dtype == torch.float64 else torch.int32
     order = torch.empty_like(corner, dtype=kind)
     axis = torch.arange(d + 1, dtype=kind, device=features.device)[:, None]
+    # A few units of a fraction's last bit: less than the rounding of a feature.
+    ahead = axis.flip(0) << AXIS_BITS if first_axis else 0
     ranges = []
     for begin in range(0, n, BLOCK):
         part = slice(begin, begin + BLOCK)
@@ -63,7 +68,7 @@ def locate(features: Tensor) -> tuple[Tensor, Tensor, list[int], list[int]]:
         q = y.floor()
         corner[:, part] = q
         order[:, part] = (y - q) * fraction_unit(kind)
-        sort_rows_(order[:, part].mul_(1 << AXIS_BITS).add_(axis))
+        sort_rows_(order[:, part].mul_(1 << AXIS_BITS).add_(axis + ahead))
         digits = q[:-1] - q[-1]
         ranges.append(torch.stack([digits.amin(1), digits.amax(1)]))
     low, high = torch.stack(ranges).unbind(1)
@@ -125,14 +130,17 @@ def check_features(features: Tensor) -> None:
         raise ValueError(f"{batch} images of {pixels} pixels are too many at once; give fewer")
 
 
-def sorted_entries(features: Tensor, names: Sequence[str]) -> tuple[Entries, Tensor, list[int]]:
+def sorted_entries(
+    features: Tensor, names: Sequence[str], first_axis: bool = False
+) -> tuple[Entries, Tensor, list[int]]:
     """The entries, the barycentric weights (B N, d + 1), and the key's step along each axis.
 
-    features: (B, N, d); names: one per feature. Raises: ValueError for too long keys.
+    features: (B, N, d); names: one per feature; first_axis: as for `locate`.
+    Raises: ValueError for too long keys.
     """
     batch, pixels, d = features.shape
     n = batch * pixels
-    corner, order, low, high = locate(features.permute(2, 0, 1).reshape(d, n))
+    corner, order, low, high = locate(features.permute(2, 0, 1).reshape(d, n), first_axis)
     strides, image = key_strides(low, high)
     check_range(features, names, max(map(abs, low + high)), batch * image)
     lowest = sum(stride * (bottom - SPARE) for stride, bottom in zip(strides, low, strict=False))
