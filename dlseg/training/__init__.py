@@ -24,4 +24,4 @@ from dlseg.training.recipe import Recipe
 from dlseg.training.run import BEST, History
 from dlseg.training.schedule import learning_rate, poly, step
 from dlseg.training.tensorboard import TensorBoard
-from dlseg.training.weights import Taken, load_weights
+from dlseg.training.weights import Taken, load_weights, take_fitting

@@ -9,9 +9,9 @@ from dlseg import models
 from dlseg.backbones import ResNet
 from dlseg.checks import CommandError
 from dlseg.commands import start
-from dlseg.commands.start import keep_fitting, start_from
+from dlseg.commands.start import start_from
 from dlseg.models import DeepLabV3, build_model, describe
-from dlseg.training import CheckpointError
+from dlseg.training import CheckpointError, take_fitting
 from tests.commands.checkpoints import write_checkpoint
 from tests.training.toys import Net
 
@@ -41,13 +41,14 @@ def test_a_checkpoint_of_other_classes_gives_all_but_the_classifier():
     path = write_checkpoint(Path("last.pt"))  # of 10 classes
     state = torch.load(path, weights_only=True)["weights"]
     model = network()
-    words = start_from(model, str(path))
+    words = str(start_from(model, str(path)))
     assert same(model, state) == {name for name in state if not name.startswith("classifier.")}
-    assert words.endswith("layers start from last.pt; begun anew: classifier")
+    source = "last.pt (a checkpoint of dlseg, fcn-resnet18 of 10 classes)"
+    assert f"layers start from {source}; begun anew: classifier; left in the file 1: " in words
     kept, everything = map(int, words.partition(" layers")[0].split(" of "))
     assert everything == kept + 1 == len({name.rpartition(".")[0] for name in state})
     again = network(10)
-    assert "layers start from last.pt; all are kept" in start_from(again, str(path))
+    assert str(start_from(again, str(path))).endswith(f"layers start from {source}; all are kept")
     assert same(again, state) == set(state)
 
 
@@ -60,7 +61,7 @@ def test_what_is_begun_anew_stays_as_it_was():
 
 def test_another_head_on_the_same_backbone():
     path, model = write_checkpoint(Path("last.pt")), network(name="deeplabv3plus-resnet18")
-    words = start_from(model, str(path))
+    words = str(start_from(model, str(path)))
     assert "begun anew: aspp (all " in words and ", decoder (all " in words
     state = torch.load(path, weights_only=True)["weights"]
     assert {name for name in state if name.startswith("backbone.")} <= same(model, state)
@@ -74,7 +75,7 @@ def test_a_plain_file_of_a_backbone(prefix, zipped):
     state = ResNet(depth=18, width=0.125).state_dict() | {"fc.weight": torch.ones(1000, 64)}
     torch.save(state, "resnet.pth", _use_new_zipfile_serialization=zipped)
     model = network()
-    words = start_from(model, f"{prefix}resnet.pth")
+    words = str(start_from(model, f"{prefix}resnet.pth"))
     assert same(model, state, "backbone.") == {f"backbone.{n}" for n in state if n != "fc.weight"}
     assert "begun anew: classifier" in words
 
@@ -92,22 +93,22 @@ def test_a_layer_is_kept_whole_or_not_at_all():
     trained, model = Net(seed=1), Net(seed=2)
     trained.classifier = torch.nn.Conv2d(16, 3, 1)
     before = model.classifier.bias.clone()
-    kept, anew = keep_fitting(model, trained.state_dict())
-    assert anew == ["classifier"] and len(kept) == 3
+    taken = take_fitting(model, trained.state_dict(), "a toy")
+    assert taken.begun == ("classifier",) and len(taken.kept) == 3
     assert torch.equal(model.classifier.bias, before)
 
 
 def test_files_without_the_counter_of_batches():
     state = {n: v for n, v in network(seed=5).state_dict().items() if not n.endswith("_tracked")}
-    kept, anew = keep_fitting(network(), state)
-    assert kept and not anew
+    taken = take_fitting(network(), state, "a file")
+    assert taken.kept and not taken.begun
 
 
 def test_what_fits_nothing():
     write_checkpoint(Path("last.pt"))
     for model in (network(width=0.25), Net()):
         before = {name: value.clone() for name, value in model.state_dict().items()}
-        with pytest.raises(CommandError, match=r"of last\.pt do not fit this network: not one"):
+        with pytest.raises(CommandError, match=r"of last\.pt .* do not fit this network, not one"):
             start_from(model, "last.pt")
         assert same(model, before) == set(before)
 
@@ -117,8 +118,8 @@ def test_what_fits_nothing():
     [
         (None, "there is no checkpoint odd"),
         ("text", "odd is no good checkpoint: it is damaged, or no file that PyTorch wrote"),
-        ([1, 2], "odd is no checkpoint of dlseg"),
-        ({"a": torch.tensor([float("nan")])}, "odd is no checkpoint of dlseg"),
+        ([1, 2], "odd: no state dict is in it"),
+        ({"a": torch.tensor([float("nan")])}, "odd: weights.a holds 1 of 1 values"),
     ],
     ids=str,
 )
@@ -138,6 +139,6 @@ def test_a_released_network_by_name(monkeypatch):
     monkeypatch.setattr(start, "released_weights", lambda name: theirs)
     model = network(11, "deeplabv3-mobilenetv2", width=1.0)
     assert "deeplabv3-mobilenetv2-voc" in models.RELEASED
-    words = start_from(model, "deeplabv3-mobilenetv2-voc")
-    assert words.endswith("begun anew: classifier.1")
+    words = str(start_from(model, "deeplabv3-mobilenetv2-voc"))
+    assert "; begun anew: classifier.1; left in" in words
     assert len(same(model, theirs)) == len(theirs) - 2

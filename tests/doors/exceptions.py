@@ -81,7 +81,7 @@ NO_DOOR = {
         RECORD: "CheckpointError History Taken",
         FILES: "TensorBoard load_checkpoint load_network load_state load_weights save_checkpoint "
         "save_network",
-        MACHINERY: "is_main parameter_groups prepare_batch_norm process_group void_of",
+        MACHINERY: "is_main parameter_groups prepare_batch_norm process_group take_fitting void_of",
         SHAPES: "Recipe learning_rate poly step duplicate_rare",
     },
 }

@@ -35,12 +35,12 @@ def test_other_classes_keep_all_but_the_classifier(saved):
     model = Head(3, new=nn.Conv2d(2, 2, 1))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     taken = load_weights(model, path, partial=True)
-    assert taken.layers == 2 and taken.begun == ("classifier", "new")
+    assert len(taken.kept) == 2 and taken.begun == ("classifier", "new")
     assert taken.left == ("classifier", "old")
     for name, value in model.state_dict().items():
         expected = trained.state_dict()[name] if name.startswith("body.") else before[name]
         assert torch.equal(value, expected), name
-    words = f"2 layers from {path} (a state dict), begun anew 2: classifier, new"
+    words = f"2 of 4 layers start from {path} (a state dict); begun anew: classifier, new"
     assert str(taken) == f"{words}; left in the file 2: classifier, old"
 
 
@@ -59,7 +59,7 @@ def test_all_of_it(saved):
     model = Head(21, old=nn.Conv2d(1, 1, 1))
     for partial in (True, False):
         taken = load_weights(model, path, partial)
-        assert taken.begun == taken.left == () and "all of them" in str(taken)
+        assert taken.begun == taken.left == () and "all are kept" in str(taken)
     assert torch.equal(weights(model), weights(trained))
 
 
