@@ -9,7 +9,7 @@ from pathlib import Path
 from dlseg import training
 from dlseg.aside import new_file
 from dlseg.checks import CommandError
-from dlseg.commands.jobs import open_saved
+from dlseg.commands.jobs import saved_data
 from dlseg.commands.shared import (
     add_device,
     add_inference,
@@ -57,10 +57,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     with computing(arguments) as device:
         path = arguments.checkpoint or last_run() / LAST
         model, entries = trained(path, arguments.output_stride, arguments.trust_imports)
-        if arguments.data:
-            dataset = open_data(arguments.data, arguments.split)
-        else:
-            dataset = open_saved(entries, path, arguments.split)
+        dataset = open_data(arguments.data or saved_data(entries, path), arguments.split)
         check_names(entries["extra"].get("classes"), dataset.classes)
         options = arguments.batch_size, arguments.scales, arguments.flip, arguments.workers
         images = arguments.per_image and ImageScores(dataset.num_classes, void_of(dataset))

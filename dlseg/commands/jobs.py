@@ -9,7 +9,7 @@ from torch import nn
 from dlseg.checks import CommandError
 from dlseg.commands.shared import one_line
 from dlseg.commands.start import IMAGENET, start_from
-from dlseg.data import kind_and_folder, open_data
+from dlseg.data import kind_and_folder
 from dlseg.models import build_model, describe, name_of
 from dlseg.schema import Unfit, integer, maybe, record, switch
 from dlseg.training import LAST, Recipe, load_checkpoint
@@ -21,8 +21,7 @@ class Job:
 
     data: its name, see `dlseg.data.registry`. split: which pictures. network, output_stride, width:
     see `describe`. weights: to start from, None, "imagenet" (the backbone's), or as `start_from`
-    has it. validate: the share of the pictures that is held out for validation, of data that are
-    not split.
+    has it.
     """
 
     data: str
@@ -32,7 +31,6 @@ class Job:
     width: float
     recipe: Recipe
     weights: str | None = None
-    validate: float | None = None
 
     def changed(self, options: dict) -> "Job":
         """This job with options of the command line, fields of it or of its recipe, None left out.
@@ -47,10 +45,6 @@ class Job:
     def describe(self, num_classes: int) -> dict:
         """The network's description, as `build_model` takes it."""
         return describe(self.network, num_classes, self.output_stride, self.width)
-
-    def open(self, split: str):
-        """The pictures of that split, see `dlseg.data.open_data`."""
-        return open_split(self.data, split, self.validate)
 
     def build(self, num_classes: int) -> tuple[nn.Module, str]:
         """The network with the weights to start from, and what it says of them, "" for none.
@@ -69,7 +63,6 @@ class Job:
         return {
             "data": self.data,
             "split": self.split,
-            **({} if self.validate is None else {"validate": self.validate}),
             "classes": list(dataset.classes),
             "palette": dataset.palette.tolist(),
         }
@@ -129,10 +122,9 @@ def saved_job(folder: Path) -> tuple[Job, dict]:
             "train(..., resume=True)"
         )
     model = {name: value for name, value in entries["model"].items() if name != "num_classes"}
-    recipe, validate = Recipe(**entries["recipe"]), saved_share(entries, path)
     with one_line(Unfit, start=f"{path}: "):
         run = record({}, KEPT)("extra.run", entries["extra"].get("run", {}))
-    return Job(data, split, recipe=recipe, validate=validate, **model), run
+    return Job(data, split, recipe=Recipe(**entries["recipe"]), **model), run
 
 
 def saved_data(entries: dict, path: Path) -> str:
@@ -140,22 +132,3 @@ def saved_data(entries: dict, path: Path) -> str:
     if "data" not in entries["extra"]:
         raise CommandError(f"{path} was not written by dlseg train: it does not name its data")
     return entries["extra"]["data"]
-
-
-def saved_share(entries: dict, path: Path) -> float | None:
-    """The share of the pictures that was held out for validation; None for data that are split."""
-    share = entries["extra"].get("validate")
-    if share is not None and not (type(share) is float and 0 < share < 1):
-        raise CommandError(f"{path}: extra.validate must be a share above 0 and below 1")
-    return share
-
-
-def open_saved(entries: dict, path: Path, split: str):
-    """The pictures that the checkpoint `path`, with these entries, was trained on, or held out."""
-    return open_split(saved_data(entries, path), split, saved_share(entries, path))
-
-
-def open_split(data: str, split: str, validate: float | None):
-    """The data set of that name. validate: the share held out, of data that are not split."""
-    options = {} if validate is None else {"validate": validate}
-    return open_data(data, split, **options)

@@ -25,7 +25,7 @@ from dlseg.commands.config import read_config, write_config
 from dlseg.commands.evaluate import report
 from dlseg.commands.jobs import DEFAULTS, KEPT, PICTURES, Job, default_job, saved_job
 from dlseg.commands.shared import add_device, add_workers, computing, last_run, new_run, told
-from dlseg.data import data_names
+from dlseg.data import data_names, open_data, with_options
 from dlseg.metrics import ConfusionMatrix
 from dlseg.paths import check_path, path_argument
 from dlseg.schema import choice, integer, number, text
@@ -100,8 +100,9 @@ RUN = {
     "out": (None, lambda entry, value: check_path(entry, text(False)(entry, value))),
 }
 _JOB = {name: text(False) for name in ("data", "split", "network", "weights")}
-_JOB |= {"output_stride": integer(1), "width": number(0), "validate": number(0, 1)}
-ENTRIES = _JOB | RECIPE_CHECKS | {name: check for name, (_, check) in RUN.items()}  # of a run.toml
+_JOB |= {"output_stride": integer(1), "width": number(0)}
+ENTRIES = _JOB | {"validate": number(0, 1)} | RECIPE_CHECKS
+ENTRIES |= {name: check for name, (_, check) in RUN.items()}  # of a run.toml
 
 
 def add(parser: argparse.ArgumentParser, _name: str) -> None:
@@ -145,6 +146,8 @@ def _default(name: str) -> str:
     """The default of an option in words, by the kind of data where it differs."""
     if name == "data":
         return "scenes"
+    if name == "validate":
+        return "as the folder's dataset.toml says, else 0.2"
     found = {
         kind: _word(getattr(job.recipe if name in RECIPE_CHECKS else job, name))
         for kind, job in {**DEFAULTS, "other data": PICTURES}.items()
@@ -204,7 +207,9 @@ def new_job(options: dict) -> Job:
 
     Raises CommandError for another optimiser without its learning rate.
     """
-    job = default_job(options.get("data", "scenes"))
+    data = with_options(options.get("data", "scenes"), validate=options.get("validate"))
+    options = {name: value for name, value in options.items() if name not in ("data", "validate")}
+    job = default_job(data)
     mine, given = job.recipe.optimiser, options.get("optimiser", job.recipe.optimiser)
     if given != mine and "learning_rate" not in options:
         share = "about a thirtieth of" if given == "adamw" else "about thirty times"
@@ -222,7 +227,7 @@ def _flag(name: str) -> str:
 
 
 def _train(job: Job, folder: Path | None, run: argparse.Namespace, device: torch.device) -> None:
-    dataset, validation = job.open(job.split), job.open("val")
+    dataset, validation = open_data(job.data, job.split), open_data(job.data, "val")
     model, begun = job.build(dataset.num_classes)
     if run.tensorboard:
         need("tensorboard", "tensorboard")

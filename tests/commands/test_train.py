@@ -14,7 +14,6 @@ import torch
 
 from dlseg import training
 from dlseg.checks import CommandError
-from dlseg.commands import jobs
 from dlseg.commands import main as table
 from dlseg.commands.jobs import DEFAULTS
 from dlseg.commands.main import LIBRARY, main
@@ -25,7 +24,7 @@ from dlseg.inference import probabilities
 from dlseg.metrics import ConfusionMatrix
 from dlseg.models import NETWORKS
 from dlseg.training import load_checkpoint, save_checkpoint
-from tests.data.folders import write_cityscapes, write_voc
+from tests.data.folders import write_cityscapes, write_own, write_voc
 from tests.training.toys import Blocks
 
 ROOT = Path(__file__).parents[2]
@@ -338,24 +337,18 @@ def test_a_resumed_run_validates_as_often_as_it_began(capsys, monkeypatch):
     assert code == 2 and "extra.run.x is unknown" in err
 
 
-def test_the_share_held_out_is_handed_on_and_kept(capsys, monkeypatch):
-    asked = []
-
-    def opened(name, split, **options):
-        asked.append((name, split, options))
-        return Blocks(4)
-
-    monkeypatch.setattr(jobs, "open_data", opened)
-    assert dlseg(capsys, "train", *SMALL, "--validate", "0.25")[0] == 0
-    assert asked == [("scenes", split, {"validate": 0.25}) for split in ("train", "val")]
-    del asked[:]
-    assert dlseg(capsys, "evaluate", "--workers", "0")[0] == 0
-    assert dlseg(capsys, "train", "--resume", "--workers", "0")[0] == 0
-    assert {tuple(options.items()) for _, _, options in asked} == {(("validate", 0.25),)}
-    entries = load_checkpoint("runs/1/last.pt")
-    save_checkpoint("odd/last.pt", entries | {"extra": entries["extra"] | {"validate": 2.0}})
-    code, _, err = dlseg(capsys, "evaluate", "odd/last.pt")
-    assert code == 2 and "extra.validate must be a share above 0 and below 1" in err
+def test_the_share_held_out_is_kept_with_the_name_of_the_data(capsys, tmp_path):
+    data = f"folder:{write_own(tmp_path / 'own', splits=False)}"
+    parts = {part: len(open_data(data, part, validate=0.6)) for part in ("train", "val")}
+    assert len(open_data(data, "val")) != parts["val"] == 5 - parts["train"]
+    code, out, _ = dlseg(capsys, "train", "--data", data, *SMALL, "--validate", "0.6")
+    assert code == 0 and f"{parts['train']} pictures of {data}" in out
+    words = f"on {parts['val']} pictures of val"
+    assert words in out and words in dlseg(capsys, "evaluate", "--workers", "0")[1]
+    assert load_checkpoint("runs/1/last.pt")["extra"]["data"] == f"{data}?validate=0.6"
+    assert words in dlseg(capsys, "train", "--config", "runs/1/run.toml", "--out", "again")[1]
+    code, _, err = dlseg(capsys, "train", "--validate", "0.25")
+    assert code == 2 and "scenes" in err and "validate" in err
 
 
 def test_kept_features(capsys):
