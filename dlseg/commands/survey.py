@@ -58,8 +58,9 @@ def _table(found: Survey, datasets: list) -> list[str]:
     void = first.ignore_index
     rows = [(label, name) for label, name in enumerate(first.classes) if label != void]
     valid = [max(1, sum(int(one[label]) for label, _ in rows)) for one in counts]
-    shares = [[one[label] / total for one, total in zip(counts, valid, strict=True)]
-              for label, _ in rows]  # fmt: skip
+    shares = [
+        [one[label] / total for one, total in zip(counts, valid, strict=True)] for label, _ in rows
+    ]
     top = max(max(share[0] for share in shares), 1e-9)
     head = "".join(f"{dataset.split:>9}" for dataset in datasets)
     lines = [f"share of the labelled pixels{head}"]
@@ -76,8 +77,8 @@ def mended_report(mended: Mended) -> str:
     """What was written to another folder, and what was not, in lines."""
     counts = ", ".join(f"{split} {count}" for split, count in mended.counts.items())
     lines = [f"wrote   {printable(mended.folder)}: {counts} pictures with masks"]
-    lines += [f"        {count} masks: {change}" for change, count in mended.changes.items()]
+    lines += [f"        masks, {change}: {count}" for change, count in mended.changes.items()]
     if mended.left:
-        lines.append(f"left    {len(mended.left)} pictures with masks could not be mended:")
+        lines.append(f"left    pictures with masks that could not be mended: {len(mended.left)}")
         lines += fault_lines(mended.left)
     return "\n".join(lines)

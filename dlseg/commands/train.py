@@ -315,8 +315,8 @@ def _conclude(history: training.History, recipe: Recipe, folder: Path) -> None:
     speed = f"{history.images_per_second:.0f} images/s, {waiting:.1%} of the time waiting"
     print(f"trained at {speed} for pictures; checkpoint: {folder / LAST}")
     if history.kept:
-        size = history.kept_bytes / 1e6
-        print(f"features of {history.kept} pictures, mirrored ones too, were kept: {size:.0f} MB")
+        size, twins = history.kept_bytes / 1e6, ", mirrored ones too," if recipe.flip else ""
+        print(f"features of {history.kept} pictures{twins} were kept: {size:.0f} MB")
     done, best = len(history.losses), history.best
     if done < recipe.iterations:
         print(f"ended after {done} iterations: {recipe.patience} validations without a better mIoU")

@@ -93,7 +93,7 @@ def foreign(found: Survey) -> list[Fault]:
             ", ..." if len(values) > _SHOWN else ""
         )
         kind = "colours that no class has" if colours else "labels outside the classes"
-        problem = f"{len(masks[colours])} masks hold {kind}, {values.total()} pixels: {some}"
+        problem = f"{kind}: {some}; masks: {len(masks[colours])}, pixels: {values.total()}"
         faults.append(Fault(first, problem, _remedy(pair, colours, values)))
     return faults
 
@@ -119,12 +119,12 @@ def copies(found: Survey) -> list[Fault]:
     faults = []
     if across:
         a, b = _two(across[0])
-        problem = f"{len(across)} pictures are in two splits under other names, the first as {b}"
+        problem = f"in two splits under other names: {len(across)}, the first as {b}"
         remedy = "delete one of each: a score on pictures of training says nothing"
         faults.append(Fault(a, problem, remedy))
     if within:
         a, b = _two(within[0])
-        problem = f"{len(within)} pictures are there twice in their split, the first as {b}"
+        problem = f"there twice in one split: {len(within)}, the first as {b}"
         faults.append(Fault(a, problem, "delete one of each, or leave it: it counts twice", False))
     return faults
 
@@ -190,7 +190,7 @@ def _all_void(found: Survey, home: Path, datasets: Iterable) -> list[Fault]:
     ]
     if not empty or len(empty) == len(pairs):
         return []
-    problem = f"{len(empty)} masks are void all over and teach nothing, the first {empty[0].name}"
+    problem = f"void all over, which teaches nothing: {len(empty)}, the first {empty[0].name}"
     return [Fault(home, problem, "label things in them, or leave them out", False)]
 
 

@@ -150,8 +150,8 @@ def test_what_was_mended_is_told(tmp_path, monkeypatch, capsys):
     told = capsys.readouterr().out.split("FAULTS  1 in own\n")[1]
     assert told.splitlines() == [
         "wrote   new: train 2, val 2 pictures with masks",
-        "        1 masks: indices of 16 bits made 8",
-        "left    1 pictures with masks could not be mended:",
+        "        masks, indices of 16 bits made 8: 1",
+        "left    pictures with masks that could not be mended: 1",
         "FAULT   own/masks/train/0.png: is empty",
         "        fix: copy the file again",
     ]

@@ -213,11 +213,11 @@ def faults_of(layout: Layout) -> list[Fault]:
     """
     faults = []
     if lone := [path for split, path in layout.lone_images if split != "test"]:
-        problem = f"{len(lone)} pictures have no mask and are not used, the first {lone[0].name}"
+        problem = f"pictures without a mask, not used: {len(lone)}, the first {lone[0].name}"
         remedy = "draw masks of their names, or leave them out"
         faults.append(Fault(lone[0].parent, problem, remedy, False))
     if lone := [path for _, path in layout.lone_masks]:
-        problem = f"{len(lone)} masks have no picture and are not used, the first {lone[0].name}"
+        problem = f"masks without a picture, not used: {len(lone)}, the first {lone[0].name}"
         remedy = "put the picture there under the mask's name, or delete the mask"
         faults.append(Fault(lone[0].parent, problem, remedy))
     for path, names in layout.unlisted.items():

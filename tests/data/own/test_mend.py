@@ -62,13 +62,13 @@ def spoil(root):
     save(root / "images/train/alone.png", random_image(20))
     save(root / "masks/val/without.png", random_labels(0, 2))
     return {
-        "5.png": "1 masks hold labels outside the classes, 36 pixels: 3, 4, 5, 6, 7, ...",
-        "6.png": "1 masks hold colours that no class has, 54 pixels: ",
+        "5.png": "labels outside the classes: 3, 4, 5, 6, 7, ...; masks: 1, pixels: 36",
+        "6.png": "colours that no class has: ",
         "7.png": "the mask has 5 x 9 pixels (height x width), its image 6 x 9",
         "8.png": "is neither JPEG, PNG, TIFF, GIF, WebP nor BMP",
         "4.png": "the mask has 9 x 6 pixels (height x width), its image 6 x 9 as its orientation",
-        "twin.png": "1 pictures are in two splits under other names, the first as 10.png of val",
-        "val": "1 masks have no picture and are not used, the first without.png",
+        "twin.png": "in two splits under other names: 1, the first as 10.png of val",
+        "val": "masks without a picture, not used: 1, the first without.png",
     }
 
 
@@ -82,8 +82,8 @@ def test_all_faults_are_told(tmp_path):
         assert serious[name].startswith(problem)
     remarks = [fault.problem for fault in faults if not fault.serious]
     assert remarks == [
-        "1 pictures have no mask and are not used, the first alone.png",
-        "1 masks are void all over and teach nothing, the first 9.png",
+        "pictures without a mask, not used: 1, the first alone.png",
+        "void all over, which teaches nothing: 1, the first 9.png",
     ]
 
 
