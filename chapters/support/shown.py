@@ -1,6 +1,6 @@
 """Photographs in a row, each under the labels that somebody gave it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,55 +19,58 @@ VEIL = 0.55  # of the colour of a label, over the photograph
 FOUND = ("person", "cat", "horse", "diningtable", "bottle", "chair", "bird", "void")
 COLOURS = {name: hexadecimal(voc_palette()[label]) for label, name in enumerate(VOC_CLASSES)}
 COLOURS |= zip(FOUND, (*CYCLE, "#f0e442", "#dddddd"), strict=True)
+# Label -> its word and colour. Label 0 is what is left as it is.
+Words = Mapping[int, tuple[str, str]]
+VOC: Words = {
+    label: (name, COLOURS[name]) for label, name in [*enumerate(VOC_CLASSES), (255, "void")]
+}
 
 
 class Shown(NamedTuple):
-    """title: above it; image: uint8 (H, W, 3); labels: Pascal VOC's, uint8 (H, W), or None."""
+    """title: above it; image: uint8 (H, W, 3); labels: uint8 (H, W), or None."""
 
     title: str
     image: np.ndarray
     labels: np.ndarray | None = None
 
 
-def side_by_side(items: Sequence[Shown], alt: str, light: bool = False) -> Picture:
+def side_by_side(
+    items: Sequence[Shown], alt: str, light: bool = False, words: Words = VOC
+) -> Picture:
     """The items side by side, equally tall, and below them the classes that occur.
 
     Labels are a veil of their colour with an edge; background is the photograph as it is.
-    light: fewer shades and pixels, for a slider, whose many pictures are kept together.
+    light: fewer shades and pixels, for a slider, whose many pictures are kept together. words: of
+    the labels, Pascal VOC's.
     """
     aspects = [item.image.shape[1] / item.image.shape[0] for item in items]
     height = min(TALLEST, (WIDTH - GAP * (len(items) + 1)) / sum(aspects))
     parts, x = [], GAP
     for item, aspect in zip(items, aspects, strict=True):
-        parts.append(_panel(item, x, height * aspect, height, light))
+        parts.append(_panel(item, x, height * aspect, height, light, words))
         x += height * aspect + GAP
     maps = [item.labels for item in items if item.labels is not None]
-    seen = sorted({name for labels in maps for name in names(labels)} - {"background"})
-    looks = [(name, {"fill": COLOURS[name], "stroke": INK}) for name in seen]
+    seen = sorted({words[label] for labels in maps for label in np.unique(labels) if label})
+    looks = [(name, {"fill": colour, "stroke": INK}) for name, colour in seen]
     bottom = TOP + height + 12
     parts.append(key(looks, GAP, bottom))
     return from_svg(svg.document(max(x, 330), bottom + (26 if seen else 0), parts), alt)
 
 
-def names(labels: np.ndarray) -> list[str]:
-    """The classes that occur in a map of labels."""
-    return ["void" if label == 255 else VOC_CLASSES[label] for label in np.unique(labels)]
-
-
-def veil(labels: np.ndarray) -> np.ndarray:
+def veil(labels: np.ndarray, words: Words = VOC) -> np.ndarray:
     """Labels in colour, uint8 (H, W, 4): thin inside, full along edges, none on background."""
     result = np.zeros((*labels.shape, 4), np.uint8)
-    for label, name in zip(np.unique(labels), names(labels), strict=True):
-        if name != "background":
+    for label in np.unique(labels):
+        if label:
             inside = labels == label
             grown = np.pad(inside, 1, mode="edge")
             core = grown[:-2, 1:-1] & grown[2:, 1:-1] & grown[1:-1, :-2] & grown[1:-1, 2:]
-            result[inside] = (*rgb(COLOURS[name]), round(255 * VEIL))
+            result[inside] = (*rgb(words[label][1]), round(255 * VEIL))
             result[inside & ~(core & inside), 3] = 255
     return result
 
 
-def _panel(item: Shown, x: float, width: float, height: float, light: bool) -> str:
+def _panel(item: Shown, x: float, width: float, height: float, light: bool, words: Words) -> str:
     """A photograph, its veil and its title: two layers, of which pictures of a slider share one."""
     finer = 1.0 if light else FINER
     size, place = (round(finer * width), round(finer * height)), (x, TOP, width, height)
@@ -77,5 +80,5 @@ def _panel(item: Shown, x: float, width: float, height: float, light: bool) -> s
     parts = [svg.text(x, 17, item.title, size=12), svg.pixels(*place, np.array(small))]
     if item.labels is not None:
         labels = Image.fromarray(item.labels).resize(size, Image.Resampling.NEAREST)
-        parts.append(svg.pixels(*place, veil(np.array(labels))))
+        parts.append(svg.pixels(*place, veil(np.array(labels), words)))
     return "".join([*parts, svg.rect(*place, stroke=INK)])

@@ -65,19 +65,9 @@ def make_backbone(
     Raises ValueError for an unknown name, a module with any of these three, a backbone that is not
     what is needed, and as the class does.
     """
-    if isinstance(backbone, str) and backbone.startswith(TIMM):
-        if width != 1:
-            raise ValueError(f"{backbone} has width 1.0 alone, got {width!r}")
-        output_stride = stride if output_stride is None else output_stride
-        backbone = TimmBackbone(backbone.removeprefix(TIMM), output_stride, weights=weights)
-    elif isinstance(backbone, str):
-        if backbone not in BACKBONES:
-            raise ValueError(
-                f"no backbone is called {backbone!r}; there are {', '.join(BACKBONES)}, {TIMM}NAME"
-            )
-        row, output_stride = BACKBONES[backbone], stride if output_stride is None else output_stride
-        options = row.options | (changes or {}).get(row.kind, {})
-        backbone = row.make(output_stride, width=width, weights=weights, **options)
+    if isinstance(backbone, str):
+        wanted = stride if output_stride is None else output_stride
+        backbone = _named(backbone, wanted, width, weights, changes or {})
     elif (output_stride, width, weights) != (None, 1.0, None):
         raise ValueError(
             "output_stride, width and weights are those of a backbone given by name; give them "
@@ -89,3 +79,19 @@ def make_backbone(
             f", got {type(backbone).__name__} of output_stride={backbone.output_stride}"
         )
     return backbone
+
+
+def _named(
+    name: str, output_stride: int, width: float, weights: str | None, changes: Mapping[str, dict]
+) -> nn.Module:
+    if name.startswith(TIMM):
+        if width != 1:
+            raise ValueError(f"{name} has width 1.0 alone, got {width!r}")
+        return TimmBackbone(name.removeprefix(TIMM), output_stride, weights=weights)
+    if name not in BACKBONES:
+        raise ValueError(
+            f"no backbone is called {name!r}; there are {', '.join(BACKBONES)}, {TIMM}NAME"
+        )
+    row = BACKBONES[name]
+    options = row.options | changes.get(row.kind, {})
+    return row.make(output_stride, width=width, weights=weights, **options)

@@ -61,7 +61,6 @@ def draw_clip(
     out = arguments.out
     with one_line(ValueError):
         expected = inference.expected_frames(clip)
-    # disable=None: no bar unless standard error is a terminal
     bar = tqdm(total=expected or None, desc="predicting", unit=" frames", disable=None)
 
     def draw(image: np.ndarray) -> np.ndarray:
@@ -71,17 +70,15 @@ def draw_clip(
             found = inference.shares(labels)
             drawn = drawing.over(image, labels)
         total[list(found)] += list(found.values())
+        bar.update()
         if table:
             table.add(names[-1], found)
-        bar.update()
         return drawn
 
-    def advice() -> str:
-        return f"nothing of it is at {printable(out)}: a clip is written when it is whole"
-
+    advice = f"nothing of it is at {printable(out)}: a clip is written when it is whole"
     make_folder(out.parent)
     begin = time.perf_counter()
-    with bar, told(advice), one_line(OSError, start=f"cannot write to {out}: "):
+    with bar, told(lambda: advice), one_line(OSError, start=f"cannot write to {out}: "):
         with one_line(ValueError):
             made = inference.redraw_video(clip, out, draw, arguments.max_pixels * 1e6)
         speed = made.frames / (time.perf_counter() - begin)
@@ -91,9 +88,10 @@ def draw_clip(
         table.write(names)
     for remark in made.remarks:
         print(f"{printable(clip)}: {remark}", file=sys.stderr)
-    height, width = made.size
     text = ", ".join(f"{classes[label]} {share:.1%}" for label, share in found.items())
-    print(
-        f"{printable(out)}: {made.frames} frames of {width} x {height} pixels by {made.encoder}, "
-        f"{speed:.2g} a second: {text}"
-    )
+    print(f"{printable(out)}: {_made(made)}, {speed:.2g} a second: {text}")
+
+
+def _made(made: inference.Redrawn) -> str:
+    height, width = made.size
+    return f"{made.frames} frames of {width} x {height} pixels by {made.encoder}"

@@ -243,9 +243,7 @@ def _train(job: Job, folder: Path | None, run: argparse.Namespace, device: torch
         return {"mean IoU": matrix.mean_iou(), "pixel accuracy": matrix.pixel_accuracy()}
 
     _announce(job, len(dataset), model, begun, device)
-    watches = [board] if board is not None else []
-    if is_main() and not run.resume:
-        watches.append(_Written(folder, _options(job, run, device)))
+    written = _Written(folder, _options(job, run, device)) if is_main() and not run.resume else None
     history = training.train(
         model,
         dataset,
@@ -257,7 +255,7 @@ def _train(job: Job, folder: Path | None, run: argparse.Namespace, device: torch
         extra=job.extra(dataset) | {"run": {name: getattr(run, name) for name in KEPT}},
         checkpoint_every=run.checkpoint_every,
         workers=run.workers,
-        watch=_all(watches),
+        watch=_all(board, written),
         validate=validate,
         validate_every=run.validate_every,
     )
@@ -270,9 +268,9 @@ def _train(job: Job, folder: Path | None, run: argparse.Namespace, device: torch
         _conclude(history, job.recipe, folder)
 
 
-def _all(watches: list[Callable]) -> Callable:
+def _all(*watches: Callable | None) -> Callable:
     def watch(*step) -> None:
-        for one in watches:
+        for one in filter(None, watches):
             one(*step)
 
     return watch

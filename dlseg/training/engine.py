@@ -88,16 +88,12 @@ def train(
         held.enter_context(frozen(model, recipe.freeze_backbone))
         steps = () if _stalled(run) else _steps(run, dataset, workers, path, watch, loss)
         for iteration, rate in steps:
-            better = False
-            if validate is not None and _due(iteration, recipe, validate_every):
-                better = _measure(run, iteration + 1, validate())
+            looks = validate is not None and _due(iteration, recipe, validate_every)
+            better = looks and _measure(run, iteration + 1, validate())
             ends = _stalled(run)
-            if path is not None and (better or ends or _due(iteration, recipe, checkpoint_every)):
-                _check_weights(model, iteration, rate, path)
-                if better:
-                    run.save(path.with_name(BEST))
-                if ends or _due(iteration, recipe, checkpoint_every):
-                    run.save(path)
+            if path is not None:
+                last = ends or _due(iteration, recipe, checkpoint_every)
+                _keep(run, iteration, rate, path, {BEST: better, LAST: last})
             if ends:
                 break
     model.eval()
@@ -149,6 +145,14 @@ def _begin(run: Run, path: Path | None, resume: bool) -> None:
                 f"{path} is there already: go on with it (resume), or choose another folder"
             )
         run.save(path)  # a folder that cannot be written is told now, not in an hour
+
+
+def _keep(run: Run, iteration: int, rate: float, path: Path, due: dict[str, bool]) -> None:
+    """Write the checkpoints that are due, by their names, beside `path`."""
+    if any(due.values()):
+        _check_weights(run.model, iteration, rate, path)
+    for name in (name for name, now in due.items() if now):
+        run.save(path.with_name(name))
 
 
 def _check_periods(checkpoint_every: int, validate_every: int | None) -> None:

@@ -58,9 +58,7 @@ def evaluate(
     matrix = ConfusionMatrix(classes, void_of(dataset))
     pictures = Pictures(dataset, range(rank(), len(dataset), processes()))
     indices = iter(pictures.indices)
-    # disable=None: no bar unless standard error is a terminal
-    hidden = None if is_main() else True
-    with tqdm(total=len(pictures), desc="evaluating", leave=False, disable=hidden) as bar:
+    with _progress(len(pictures)) as bar:
         for images, labels in same_size_batches(pictures, batch_size, workers):
             scores = probabilities(model, images.to(device), scales, flip)  # (B, C, H, W)
             check_same_classes(scores.shape[1], classes)
@@ -72,6 +70,13 @@ def evaluate(
     if image_scores is not None:
         image_scores.reduce()
     return matrix.reduce()
+
+
+def _progress(total: int) -> tqdm:
+    """A bar on the terminal of the main process."""
+    # disable=None: no bar unless standard error is a terminal
+    hidden = None if is_main() else True
+    return tqdm(total=total, desc="evaluating", leave=False, disable=hidden)
 
 
 def same_size_batches(

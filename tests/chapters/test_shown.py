@@ -20,7 +20,6 @@ from support.shown import (
     VEIL,
     WIDTH,
     Shown,
-    names,
     side_by_side,
     veil,
 )
@@ -31,8 +30,11 @@ LABELS[10:40, 20:50] = VOC_CLASSES.index("cat")
 LABELS[40:50, 20:50] = 255
 
 
-def test_names_of_what_occurs():
-    assert names(LABELS) == ["background", "cat", "void"]
+def test_labels_of_another_list_have_its_words_and_colours():
+    words = {0: ("ground", "#000000"), 8: ("key", "#d55e00"), 255: ("unsure", "#eeeeee")}
+    text = side_by_side([Shown("one", IMAGE, LABELS)], "One.", words=words).data.decode()
+    assert ">key<" in text and ">unsure<" in text and ">ground<" not in text and ">cat<" not in text
+    assert veil(LABELS, words)[25, 35].tolist() == [*rgb("#d55e00"), round(255 * VEIL)]
 
 
 def test_the_veil_is_thin_inside_full_along_edges_and_none_on_background():
