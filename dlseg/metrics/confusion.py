@@ -14,6 +14,9 @@ from torch import Tensor, distributed
 from dlseg.checks import check_classes, check_ignore, check_integer
 from dlseg.doors import check_integers, label_fault
 
+_NAMES = """pixel_accuracy mean_accuracy mean_iou frequency_weighted_iou mean_dice iou dice"""
+NAMES = tuple(_NAMES.split())  # of all metrics
+
 
 class ConfusionMatrix:
     """Counts of pixels by true and predicted class, and the metrics of FCN, section 5, and Dice.
@@ -45,11 +48,7 @@ class ConfusionMatrix:
         """All metrics by the names of their methods: numbers, and a tensor (num_classes,) each for
         `iou` and `dice`.
         """
-        names = (
-            "pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou", "mean_dice",
-            "iou", "dice",
-        )  # fmt: skip
-        return {name: getattr(self, name)() for name in names}
+        return {name: getattr(self, name)() for name in NAMES}
 
     def update(self, labels: Tensor | np.ndarray, predictions: Tensor | np.ndarray) -> None:
         """Count the pixels of one image, or of a batch.

@@ -18,8 +18,9 @@ from pathlib import Path
 from dlseg.data.faults import DataError, Fault, place_of
 from dlseg.data.own.names import key_of
 
-FILES = ("classes.txt", "class_names.txt", "labelmap.txt", "label_map.txt", "labels.txt",
-         "class_dict.csv", "_classes.csv", "label_colors.txt")  # fmt: skip
+_FILES = """classes.txt class_names.txt labelmap.txt label_map.txt labels.txt class_dict.csv
+_classes.csv label_colors.txt"""
+FILES = tuple(_FILES.split())
 MOST = 255  # a label is a byte, and one is for void
 VOID = 255
 _VOIDS = ("void", "ignore", "__ignore__", "_ignore_", "unlabelled", "unlabeled")

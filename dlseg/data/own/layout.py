@@ -27,16 +27,20 @@ from dlseg.data.own.names import (
 )
 from dlseg.data.voc import list_lines
 
-IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages", "photos", "photographs", "photo",
-                 "pictures", "rgb", "inputs", "input")  # fmt: skip
-MASK_FOLDERS = ("masks", "mask", "segmentationclasspng", "segmentationclass", "labels", "label",
-                "annotations", "annotation", "annots", "annot", "gt", "groundtruth",
-                "ground_truth", "segmentation", "segmentations", "targets", "target")  # fmt: skip
-SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val",
-          "validation": "val", "test": "test", "testing": "test"}  # fmt: skip
+# The likeliest first.
+_IMAGES = """images image imgs img jpegimages photos photographs photo pictures rgb inputs input"""
+_MASKS = """masks mask segmentationclasspng segmentationclass labels label annotations annotation
+annots annot gt groundtruth ground_truth segmentation segmentations targets target"""
+_BESIDE = """annot _annot _annotations _labels _label _masks _mask masks labels _gt"""
+IMAGE_FOLDERS, MASK_FOLDERS = tuple(_IMAGES.split()), tuple(_MASKS.split())
+_NAMES_OF_SPLITS = {
+    "train": "train training",
+    "val": "val valid validation",
+    "test": "test testing",
+}
+SPLITS = {name: split for split, names in _NAMES_OF_SPLITS.items() for name in names.split()}
 SHAPES = (".json",)
-_ANNOT = ("annot", "_annot", "_annotations", "_labels", "_label", "_masks", "_mask", "masks",
-          "labels", "_gt")  # fmt: skip
+_ANNOT = tuple(_BESIDE.split())
 
 
 class Sample(NamedTuple):
@@ -65,8 +69,8 @@ class Source(NamedTuple):
 class Layout:
     """What is where. parts: samples by split, "" for those of none; words: the layout in words.
 
-    lone_images, lone_masks: without partner, with the
-    split they lie in. unlisted: the names of each list that are not there.
+    lone_images, lone_masks: without partner, with the split they lie in. unlisted: the names of
+    each list that are not there.
     """
 
     words: str
