@@ -17,6 +17,7 @@ UNTYPESET = """() => MathJax.startup.promise.then(() => [...document.querySelect
     || formula.querySelector("mjx-merror, mjx-mtext[style*='red']"))
   .map(formula => formula.textContent))"""
 FONTS = "() => [...document.fonts].some(f => f.family.includes('MJX') && f.status === 'loaded')"
+LOADED = "() => window.MathJax?.startup?.promise"
 BACKGROUND = "() => getComputedStyle(document.body).backgroundColor"
 
 
@@ -33,6 +34,7 @@ def test_page_needs_nothing_from_outside(visit, name):
 def test_formulas_are_typeset(visit, name):
     page = visit.open(f"{name}.html")
     if page.locator(".math").count():
+        page.wait_for_function(LOADED)  # it comes after the page
         assert page.evaluate(UNTYPESET) == []
         assert page.evaluate(FONTS)
 
