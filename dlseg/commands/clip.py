@@ -57,8 +57,7 @@ def draw_clip(
     table: Table | None,
 ) -> None:
     """Write the clip with its labels, its legend and the shares; print a line about it."""
-    arguments, names, total = labeller.arguments, [], np.zeros(256)
-    out = arguments.out
+    out, names, total = labeller.arguments.out, [], np.zeros(256)
     with one_line(ValueError):
         expected = inference.expected_frames(clip)
     bar = tqdm(total=expected or None, desc="predicting", unit=" frames", disable=None)
@@ -80,7 +79,7 @@ def draw_clip(
     begin = time.perf_counter()
     with bar, told(lambda: advice), one_line(OSError, start=f"cannot write to {out}: "):
         with one_line(ValueError):
-            made = inference.redraw_video(clip, out, draw, arguments.max_pixels * 1e6)
+            made = inference.redraw_video(clip, out, draw, labeller.arguments.max_pixels * 1e6)
         speed = made.frames / (time.perf_counter() - begin)
         found = {int(i): total[i] / made.frames for i in np.argsort(-total) if total[i]}
         write_image(legend_of(out), inference.draw_legend(found, classes, drawing.palette))
