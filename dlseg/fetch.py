@@ -100,6 +100,11 @@ def kept_at(folder: str | Path | None = None) -> Path:
     return Path(torch.hub.get_dir(), "checkpoints")
 
 
+def data_folder(name: str, folder: str | Path | None = None) -> Path:
+    """Where the data set `name` is kept once it is fetched; folder: of weights, as for `kept_at`."""
+    return kept_at(folder).parents[1] / "data" / name
+
+
 def at_hand(name: str, folder: str | Path | None = None) -> Path | None:
     """Where the file `name` lies on this machine: where files are kept, or a seed; else None.
 

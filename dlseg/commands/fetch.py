@@ -15,7 +15,7 @@ from dlseg.aside import new_folder, remove
 from dlseg.backbones import PUBLISHED, Weights, fetch
 from dlseg.checks import CommandError
 from dlseg.commands.shared import one_line
-from dlseg.fetch import at_hand, kept_at
+from dlseg.fetch import at_hand, data_folder, kept_at
 from dlseg.models import RELEASED
 from dlseg.paths import path_argument
 
@@ -91,12 +91,9 @@ def table(known: dict[str, Row], folder: Path) -> str:
     return "\n".join(lines)
 
 
-def _camvid(folder: Path) -> Path:
-    return folder.parents[1] / "data" / "camvid"
-
-
 def _found_camvid(folder: Path) -> Path | None:
-    return _camvid(folder) if _camvid(folder).exists() else None
+    target = data_folder("camvid", folder)
+    return target if target.exists() else None
 
 
 def fetch_camvid(folder: Path, url: str = CAMVID) -> Path:
@@ -106,7 +103,7 @@ def fetch_camvid(folder: Path, url: str = CAMVID) -> Path:
     Returns: the folder with train, trainannot, val and so on.
     Raises OSError, with what to do by hand, where it cannot be had.
     """
-    target = _camvid(folder)
+    target = data_folder("camvid", folder)
     if target.exists():
         return target
     with new_folder(target) as part:

@@ -19,9 +19,9 @@ from dlseg.training import LAST, Recipe, load_checkpoint
 class Job:
     """Everything that decides a training, as plain values.
 
-    data: its name, see `dlseg.data.registry`. split: which pictures. network, output_stride, width:
-    see `describe`. weights: to start from, None, "imagenet" (the backbone's), or as `start_from`
-    has it.
+    data: its name, see `dlseg.data.registry`. split: which pictures. network, output_stride, width,
+    channels, atrous_rates: see `describe`. weights: to start from, None, "imagenet" (the
+    backbone's), or as `start_from` has it.
     """
 
     data: str
@@ -31,6 +31,8 @@ class Job:
     width: float
     recipe: Recipe
     weights: str | None = None
+    channels: int | None = None
+    atrous_rates: tuple[int, ...] | None = None
 
     def changed(self, options: dict) -> "Job":
         """This job with options of the command line, fields of it or of its recipe, None left out.
@@ -44,7 +46,8 @@ class Job:
 
     def describe(self, num_classes: int) -> dict:
         """The network's description, as `build_model` takes it."""
-        return describe(self.network, num_classes, self.output_stride, self.width)
+        network = (self.network, num_classes, self.output_stride, self.width)
+        return describe(*network, self.channels, self.atrous_rates)
 
     def build(self, num_classes: int) -> tuple[nn.Module, str]:
         """The network with the weights to start from, and what it says of them, "" for none.

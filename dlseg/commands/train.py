@@ -28,7 +28,7 @@ from dlseg.commands.shared import add_device, add_workers, computing, last_run, 
 from dlseg.data import data_names, open_data, with_options
 from dlseg.metrics import ConfusionMatrix
 from dlseg.paths import check_path, path_argument
-from dlseg.schema import choice, integer, number, text
+from dlseg.schema import choice, integer, listing, number, text
 from dlseg.training import BEST, LAST, RECIPE_CHECKS, Recipe, TensorBoard, is_main
 
 
@@ -38,6 +38,15 @@ def _class_weights(given: str) -> str | list[float]:
         return [float(number) for number in given.split(",")]
     except ValueError:
         return given
+
+
+def _rates(given: str) -> list[int]:
+    """Whole numbers with commas between, or none."""
+    try:
+        return [] if given == "none" else [int(number) for number in given.split(",")]
+    except ValueError as error:
+        words = f"must be whole numbers, as in 2,4,6, or none, got {given!r}"
+        raise argparse.ArgumentTypeError(words) from error
 
 
 # What decides a run, with the kind of its value and a word of help. First fields of `Job`, then of
@@ -58,6 +67,12 @@ OPTIONS = {
     ),
     "output_stride": (int, "8, 16 or 32; DeepLab v1 and v2 have 8 alone"),
     "width": (float, "factor on the channels of the network"),
+    "channels": (int, "of the head of a DeepLab v3 or v3+"),
+    "atrous_rates": (
+        _rates,
+        "of the head of a DeepLab v2 (at output stride 8), v3 or v3+ (at 16), as in 2,4,6, which "
+        "suits pictures of 200 pixels; or none",
+    ),
     "weights": (
         str,
         "to start from: imagenet (the backbone's), imagenet:FILE or another FILE of weights, a "
@@ -100,7 +115,8 @@ RUN = {
     "out": (None, lambda entry, value: check_path(entry, text(False)(entry, value))),
 }
 _JOB = {name: text(False) for name in ("data", "split", "network", "weights")}
-_JOB |= {"output_stride": integer(1), "width": number(0)}
+_JOB |= {"output_stride": integer(1), "width": number(0), "channels": integer(1)}
+_JOB |= {"atrous_rates": listing(integer(1))}
 ENTRIES = _JOB | {"validate": number(0, 1)} | RECIPE_CHECKS
 ENTRIES |= {name: check for name, (_, check) in RUN.items()}  # of a run.toml
 
@@ -142,12 +158,14 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
     parser.set_defaults(workers=None)  # a --config may say
 
 
+_NOT_OF_A_JOB = {"data": "scenes", "validate": "as the folder's dataset.toml says, else 0.2"}
+_NOT_OF_A_JOB |= dict.fromkeys(("channels", "atrous_rates"), "the network's own")
+
+
 def _default(name: str) -> str:
     """The default of an option in words, by the kind of data where it differs."""
-    if name == "data":
-        return "scenes"
-    if name == "validate":
-        return "as the folder's dataset.toml says, else 0.2"
+    if name in _NOT_OF_A_JOB:
+        return _NOT_OF_A_JOB[name]
     found = {
         kind: _word(getattr(job.recipe if name in RECIPE_CHECKS else job, name))
         for kind, job in {**DEFAULTS, "other data": PICTURES}.items()

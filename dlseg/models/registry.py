@@ -20,10 +20,12 @@ A description is a dict of plain values from which `build_model` makes the netwo
 
     {"network": "fcn-resnet18", "num_classes": 10, "output_stride": 32, "width": 0.25}
 
-or, for a network that is no row here, the call that makes it: see `dlseg.models.calls`.
+with "channels" and "atrous_rates" where the head is not the network's usual one; or, for a network
+that is no row here, the call that makes it: see `dlseg.models.calls`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import NamedTuple
 
 from torch import nn
@@ -96,17 +98,28 @@ def network_row(name: object) -> tuple[Family, str]:
     return NETWORKS[name]
 
 
-def describe(network: str, num_classes: int, output_stride: int = 8, width: float = 1.0) -> dict:
+def describe(
+    network: str,
+    num_classes: int,
+    output_stride: int = 8,
+    width: float = 1.0,
+    channels: int | None = None,
+    atrous_rates: Sequence[int] | None = None,
+) -> dict:
     """The description of a network: one of NETWORKS, and what `build_model` needs beside.
 
     output_stride: 8, 16 or 32; for DeepLab v1 and v2 only 8. width: factor on all channels.
+    channels, atrous_rates: of the head, for networks with such; None: the network's own.
     """
-    return {
+    description = {
         "network": network,
         "num_classes": num_classes,
         "output_stride": output_stride,
         "width": width,
     }
+    rates = None if atrous_rates is None else list(atrous_rates)
+    head = {"channels": channels, "atrous_rates": rates}
+    return description | {name: value for name, value in head.items() if value is not None}
 
 
 def build_model(
@@ -133,13 +146,16 @@ def build_model(
             f"output_stride must be {' or '.join(map(str, family.output_strides))} with {name}, "
             f"got {stride}"
         )
+    head = {key: description[key] for key in ("channels", "atrous_rates") if key in description}
+    for key in head.keys() - signature(family.make).parameters:
+        raise ValueError(f"{name} has no {key} to choose: leave them out, or take a DeepLab v3+")
     return family.make(
         backbone,
         description["num_classes"],
         output_stride=stride,
         width=description["width"],
         weights=weights,
-        **family.options.get(kind_of(backbone), {}),
+        **(family.options.get(kind_of(backbone), {}) | head),
     )
 
 

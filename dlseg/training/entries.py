@@ -42,7 +42,7 @@ def _network(entry: str, value: object) -> str:
 
 def _model(entry: str, value: object) -> dict:
     call = isinstance(value, dict) and "call" in value
-    description = record(_CALL if call else _ROW)(entry, value)
+    description = (record(_CALL) if call else record(_ROW, _HEAD))(entry, value)
     fetched = call and [name for name in WEIGHTS if description["arguments"].get(name)]
     if fetched:
         raise Unfit(f"{entry}.arguments.{fetched[0]} must be None, for the file has the weights")
@@ -56,6 +56,7 @@ _ROW = {
     "output_stride": choice((8, 16, 32)),
     "width": number(1e-3, 1e3),
 }
+_HEAD = {"channels": integer(1, 10**12), "atrous_rates": listing(integer(1, 10**12))}
 _CALL = {
     "call": text(empty=False),
     "arguments": table(text(empty=False), plain),

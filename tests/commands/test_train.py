@@ -23,7 +23,7 @@ from dlseg.data.registry import Kind
 from dlseg.inference import probabilities
 from dlseg.metrics import ConfusionMatrix
 from dlseg.models import NETWORKS
-from dlseg.training import load_checkpoint, save_checkpoint
+from dlseg.training import load_checkpoint, load_network, save_checkpoint
 from tests.data.folders import write_cityscapes, write_own, write_voc
 from tests.training.toys import Blocks
 
@@ -278,7 +278,8 @@ def test_a_run_is_repeated_from_its_run_toml_bit_for_bit(capsys):
     arguments = ["--class-weights", "sqrt", "--scale", "0.5", "2", "--validate-every", "2"]
     assert dlseg(capsys, "train", *SMALL, *arguments, "--head-multiplier", "3")[0] == 0
     written = tomllib.loads(Path("runs/1/run.toml").read_text())
-    assert set(written) == set(ENTRIES) - {"out", "weights", "validate", "head_bias_multiplier"}
+    unset = {"out", "weights", "validate", "head_bias_multiplier", "channels", "atrous_rates"}
+    assert set(written) == set(ENTRIES) - unset
     assert written["class_weights"] == "sqrt" and written["scale"] == [0.5, 2.0]
     code, _, err = dlseg(capsys, "train", "--config", "runs/1/run.toml", "--out", "elsewhere")
     assert (code, err) == (0, "")
@@ -287,6 +288,38 @@ def test_a_run_is_repeated_from_its_run_toml_bit_for_bit(capsys):
         ours, theirs = load_checkpoint(f"runs/1/{name}"), load_checkpoint(f"elsewhere/{name}")
         assert all(torch.equal(v, theirs["weights"][k]) for k, v in ours["weights"].items())
         assert (ours["losses"], ours["metrics"]) == (theirs["losses"], theirs["metrics"])
+
+
+@pytest.mark.parametrize(("rates", "branches"), [("2,4", [2, 4]), ("none", [])])
+def test_the_head_is_as_asked_for_and_its_run_goes_on(capsys, rates, branches):
+    head = ["--network", "deeplabv3-mobilenetv2", "--output-stride", "16", "--width", "0.05"]
+    head += ["--channels", "8", "--atrous-rates", rates]
+    assert dlseg(capsys, "train", *SMALL, *head, "--out", "one")[0] == 0
+    assert dlseg(capsys, "train", "--config", "one/run.toml", "--out", "two")[0] == 0
+    assert dlseg(capsys, "train", "--resume", "--out", "one")[0] == 0
+    for run in ("one", "two"):
+        aspp = load_network(f"{run}/last.pt")[0].classifier[0]
+        convs = [layer for layer in aspp.convs.modules() if isinstance(layer, torch.nn.Conv2d)]
+        assert [conv.dilation[0] for conv in convs if conv.kernel_size == (3, 3)] == branches
+        assert {conv.out_channels for conv in convs} == {8}
+
+
+@pytest.mark.parametrize(
+    ("network", "option", "words"),
+    [
+        ("fcn-resnet18", ["--atrous-rates", "2,4"], "has no atrous_rates to choose"),
+        (
+            "deeplabv2-resnet18",
+            ["--channels", "8", "--output-stride", "8"],
+            "has no channels to choose",
+        ),
+        ("deeplabv3-resnet18", ["--channels", "0"], "channels must be an integer >= 1, got 0"),
+        ("deeplabv3-resnet18", ["--atrous-rates", "0"], "must be an integer >= 1, got 0"),
+    ],
+)
+def test_a_head_that_cannot_be(capsys, network, option, words):
+    code, _, err = dlseg(capsys, "train", *SMALL, "--network", network, *option)
+    assert code == 2 and words in err and not Path("runs").exists()
 
 
 def test_flags_win_over_run_toml_and_that_over_defaults(capsys):

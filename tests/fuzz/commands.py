@@ -24,7 +24,7 @@ WORDS = ("cpu", "none", "255", "sgd", "poly", "pydensecrf", "crf-rnn", "train", 
 OPTIONS = {
     "train": "data split network output-stride width weights iterations batch-size accumulate "
     "optimiser learning-rate schedule loss crop-size seed out checkpoint-every validate-every "
-    "criterion class-weights patience head-multiplier validate config",
+    "criterion class-weights patience head-multiplier validate config channels atrous-rates",
     "evaluate": "data split output-stride scales batch-size device",
     "predict": "out output-stride scales tile overlap device strength show shares crf-preset",
     "export": "size output-stride",
@@ -50,7 +50,7 @@ def extra(rng: Random, command: str) -> list[str]:
             value = rng.choice((rng.choice(NUMBERS), rng.choice(WORDS), word(rng)))
             if name == "out":
                 value = value.strip("./")  # whoever names a folder elsewhere gets it there
-            if name == "width" and value in NUMBERS[1:6]:
+            if name in ("width", "channels") and value in NUMBERS[1:]:
                 value = "0"  # a wide network takes as long as it was asked for
             arguments += [f"--{name}", value]
     return arguments

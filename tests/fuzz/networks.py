@@ -205,6 +205,8 @@ NETWORKS = [
         one_of(3, odd=size),
         STRIDES,
         WIDTHS,
+        one_of(None, 8, odd=size),
+        one_of(None, (), (2, 4), odd=size),
         name="build_model",
         share=0.3,
         draws=True,

@@ -37,7 +37,7 @@ def good(tmp_path_factory):
     options = {"extra": extra, "validate": lambda: {"mean IoU": 0.5}, "validate_every": 1}
     train(Net(), Blocks(), RECIPE, folder=folder, **options)
     entries = torch.load(folder / "last.pt", weights_only=True)
-    return entries | {"model": describe("fcn-resnet18", 3, 8, 0.25)}
+    return entries | {"model": describe("fcn-resnet18", 3, 8, 0.25, 16, (2, 4))}
 
 
 def holder(entries: dict, path: tuple):
@@ -51,7 +51,8 @@ PATHS = [
     ("version",),
     *((name,) for name in TOP),
     *(("recipe", name) for name in CHECKS),
-    *(("model", name) for name in describe("", 1)),
+    *(("model", name) for name in describe("", 1, channels=1, atrous_rates=())),
+    ("model", "atrous_rates", 1),
     *(("extra", name) for name in ("data", "split", "classes", "palette")),
     ("extra", "classes", 1),
     ("extra", "palette", 7),
@@ -93,6 +94,7 @@ ALLOWED = {
 }
 MAY_LACK = {("metrics", 2, "mean IoU"), *(("recipe", name) for name in LATER)}
 MAY_LACK |= {("extra", name) for name in ("data", "split", "classes", "palette")}
+MAY_LACK |= {("model", "channels"), ("model", "atrous_rates")}
 
 
 def spelt(path: tuple) -> str:
@@ -151,6 +153,8 @@ def test_what_is_too_much_is_named(tmp_path, good, path):
         (("extra", "palette", 7, 2), 0, 255),
         (("model", "num_classes"), 1, 10**12),
         (("model", "width"), 1e-3, 1e3),
+        (("model", "channels"), 1, 10**12),
+        (("model", "atrous_rates", 1), 1, 10**12),
     ],
     ids=lambda value: spelt(value) if type(value) is tuple else None,
 )
