@@ -35,16 +35,20 @@ class Shown(NamedTuple):
 
 
 def side_by_side(
-    items: Sequence[Shown], alt: str, light: bool = False, words: Words = VOC
+    items: Sequence[Shown],
+    alt: str,
+    light: bool = False,
+    words: Words = VOC,
+    tallest: int = TALLEST,
 ) -> Picture:
     """The items side by side, equally tall, and below them the classes that occur.
 
     Labels are a veil of their colour with an edge; background is the photograph as it is.
     light: fewer shades and pixels, for a slider, whose many pictures are kept together. words: of
-    the labels, Pascal VOC's.
+    the labels, Pascal VOC's. tallest: pixels of a photograph.
     """
     aspects = [item.image.shape[1] / item.image.shape[0] for item in items]
-    height = min(TALLEST, (WIDTH - GAP * (len(items) + 1)) / sum(aspects))
+    height = min(tallest, (WIDTH - GAP * (len(items) + 1)) / sum(aspects))
     parts, x = [], GAP
     for item, aspect in zip(items, aspects, strict=True):
         parts.append(_panel(item, x, height * aspect, height, light, words))

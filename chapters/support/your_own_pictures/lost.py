@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
 
-from dlseg.data import write_label
+from dlseg.data import read_image, read_label, write_label
 
 CLASSES = ("ground", "coin", "leaf", "key", "button")  # index = label
 PALETTE = np.zeros((256, 3), np.uint8)
@@ -48,13 +48,13 @@ def tinted(grey: Image.Image, dark: tuple, light: tuple) -> Image.Image:
     return Image.fromarray(colours.astype(np.uint8))
 
 
-def ground(name: str, rng: np.random.Generator) -> Image.Image:
-    """A piece of ground, as light as the hour."""
+def ground(name: str, rng: np.random.Generator, width: int = WIDTH) -> Image.Image:
+    """A piece of ground, as light as the hour, so many pixels wide."""
     grey = _grey(name)
     side = rng.integers(WIDTH + 40, 480)
     left, top = (int(rng.integers(0, 512 - side)) for _ in range(2))
-    piece = grey.crop((left, top, left + side, top + round(side * HEIGHT / WIDTH)))
-    piece = piece.resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR)
+    piece = grey.crop((left, top, left + side, top + round(side * HEIGHT / width)))
+    piece = piece.resize((width, HEIGHT), Image.Resampling.BILINEAR)
     day = rng.uniform(0.7, 1.1)
     dark, light = GROUNDS[name]
     return tinted(piece, dark, tuple(min(255, day * value) for value in light))
@@ -143,15 +143,16 @@ def button(rng: np.random.Generator) -> Image.Image:
 THINGS: dict[str, Callable] = {"coin": coin, "leaf": leaf, "key": key, "button": button}
 
 
-def picture(number: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """The picture of that number: uint8 (145, 193, 3), and its labels, uint8 (145, 193)."""
+def picture(number: int, seed: int = 0, width: int = WIDTH) -> tuple[np.ndarray, np.ndarray]:
+    """The picture of that number: uint8 (145, width, 3), and its labels, uint8 (145, width)."""
     rng = np.random.default_rng([seed, number])
-    image = ground(list(GROUNDS)[number % 3], rng)
+    image = ground(list(GROUNDS)[number % 3], rng, width)
     labels = Image.new("L", image.size)
-    names = [name for name, often in OFTEN.items() for _ in range(2) if rng.random() < often]
+    tries = 2 * width // WIDTH
+    names = [name for name, often in OFTEN.items() for _ in range(tries) if rng.random() < often]
     for name in rng.permutation(names or ["coin"]):
         _lay(image, labels, THINGS[name](rng), CLASSES.index(name), rng)
-    noise = rng.normal(0, 3, (HEIGHT, WIDTH, 1))
+    noise = rng.normal(0, 3, (HEIGHT, width, 1))
     noisy = np.clip(np.asarray(image.filter(ImageFilter.GaussianBlur(0.5))) + noise, 0, 255)
     return noisy.astype(np.uint8), np.array(labels)
 
@@ -216,6 +217,20 @@ def write(folder: Path) -> None:
         Image.fromarray(image).save(folder / "images" / f"{name_of(number)}.jpg", quality=92)
         write_label(folder / "masks" / f"{name_of(number)}.png", swapped(number, labels), PALETTE)
     _spoil(folder / "masks")
+
+
+def write_clip(path: Path, number: int = 2000, frames: int = 12) -> None:
+    """A GIF of a camera that goes from left to right over one long picture."""
+    image, _ = picture(number, width=2 * WIDTH)
+    places = np.linspace(0, WIDTH, frames).round().astype(int)
+    first, *others = (Image.fromarray(image[:, place : place + WIDTH]) for place in places)
+    first.save(path, save_all=True, append_images=others, duration=80)
+
+
+def read(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """A picture of a folder with splits, by its name without an end, and its labels."""
+    (image,), (mask,) = (folder.glob(f"{part}/*/{name}.*") for part in ("images", "masks"))
+    return read_image(image), read_label(mask, len(CLASSES))
 
 
 def name_of(number: int) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dlseg.data import Folder, mend, read_label, survey
-from support import lost
+from support.your_own_pictures import lost
 
 
 @pytest.fixture(scope="module")
