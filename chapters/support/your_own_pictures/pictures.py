@@ -18,6 +18,7 @@ from support.your_own_pictures.desk import Desk
 
 WORDS = {label: (name, hexadecimal(lost.PALETTE[label])) for label, name in enumerate(lost.CLASSES)}
 MASKS = "the masks"
+WAYS = [MASKS, *(arm for arm in walk.ARMS if "count" not in walk.ARMS[arm])]
 
 
 def of_arm(arm: str) -> Picture:
@@ -32,6 +33,11 @@ def of_arm(arm: str) -> Picture:
     items[0] = items[0]._replace(title=title)
     alt = f"Three test pictures under their labels; {title}."
     return side_by_side(items, alt, light=True, words=WORDS)
+
+
+def of_count(count: int) -> Picture:
+    """The same for a training on so many pictures, one of walk.COUNTS or 80."""
+    return of_arm(f"sqrt, {count} pictures" if count in walk.COUNTS else "one list, sqrt")
 
 
 def all_arms() -> Picture:
