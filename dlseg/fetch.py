@@ -101,7 +101,10 @@ def kept_at(folder: str | Path | None = None) -> Path:
 
 
 def data_folder(name: str, folder: str | Path | None = None) -> Path:
-    """Where the data set `name` is kept once it is fetched; folder: of weights, as for `kept_at`."""
+    """Where the data set `name` is kept once it is fetched.
+
+    folder: of weights, as for `kept_at`.
+    """
     return kept_at(folder).parents[1] / "data" / name
 
 
