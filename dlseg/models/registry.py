@@ -39,6 +39,7 @@ from dlseg.models.deeplabv3 import DeepLabV3
 from dlseg.models.deeplabv3plus import DeepLabV3Plus
 from dlseg.models.fcn import FCN
 from dlseg.models.published import torchvision_deeplabv3
+from dlseg.schema import integer, listing, maybe
 
 
 class Family(NamedTuple):
@@ -110,6 +111,7 @@ def describe(
 
     output_stride: 8, 16 or 32; for DeepLab v1 and v2 only 8. width: factor on all channels.
     channels, atrous_rates: of the head, for networks with such; None: the network's own.
+    Raises ValueError for rates that are no list of integers >= 1.
     """
     description = {
         "network": network,
@@ -117,7 +119,7 @@ def describe(
         "output_stride": output_stride,
         "width": width,
     }
-    rates = None if atrous_rates is None else list(atrous_rates)
+    rates = maybe(listing(integer(1)))("atrous_rates", atrous_rates)
     head = {"channels": channels, "atrous_rates": rates}
     return description | {name: value for name, value in head.items() if value is not None}
 
