@@ -13,6 +13,7 @@ from dlseg import __version__
 from dlseg.checks import CommandError, install_line
 
 TIDYING = 30  # seconds, after which what still waits is stopped again
+SIGPIPE = 13  # by which a program ends whose output nobody reads
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM")  # that end a command, where there are such
 # Name of a command -> its module and a line of help. The module's docstring is its long help; its
 # function `add(parser, name)` gives the parser its arguments and the default `function`, which
@@ -44,7 +45,15 @@ def main(argv: Sequence[str] | None = None, rows: Rows = LIBRARY) -> int:
 def _ended(argv: list[str], rows: Rows, signals: list[int]) -> int:
     """Run one command; say what ended it early. signals: those that came."""
     try:
-        return _run(argv, rows)
+        try:
+            return _run(argv, rows)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        if not _unheard():
+            raise
+        return 128 + SIGPIPE
     except CommandError as error:
         print(f"dlseg: {error}", file=sys.stderr)
         return 2
@@ -54,6 +63,19 @@ def _ended(argv: list[str], rows: Rows, signals: list[int]) -> int:
             raise
         print("; ".join(["dlseg: stopped", *_notes(error)]), file=sys.stderr)
         return 128 + (signals or [signal.SIGINT])[0]
+
+
+def _unheard() -> bool:
+    """Whether nobody reads standard output any more, as in `dlseg fetch --list | head -1`.
+
+    Then the rest of it, which Python writes when it ends, goes nowhere.
+    """
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _run(argv: list[str], rows: Rows) -> int:

@@ -11,8 +11,10 @@ The operators are those of opset 18. Needs onnx, onnxscript and, to test, onnxru
 `onnx`).
 """
 
+import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -113,7 +115,7 @@ def _translated(model: nn.Module, shape: tuple[int, ...], free: bool) -> "torch.
     options = {"input_names": [INPUT], "output_names": [OUTPUT], "opset_version": OPSET}
     shapes = (AXES,) if free else None
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _without_registration():
             warnings.simplefilter("ignore")  # about the exporter's own parts
             program = torch.onnx.export(
                 model, (images,), dynamo=True, dynamic_shapes=shapes, verbose=False, **options
@@ -122,6 +124,18 @@ def _translated(model: nn.Module, shape: tuple[int, ...], free: bool) -> "torch.
         remedy = "give a size, which fixes the shapes" if free else "see the error above this one"
         raise ExportError(f"{type(model).__name__} cannot be exported so: {remedy}") from error
     return _named(program, ["batch", classes, "height", "width"] if free else None)
+
+
+@contextmanager
+def _without_registration() -> Iterator[None]:
+    """The exporter does not tell which operators of torchvision it cannot register."""
+    log = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 class _OnlyLogits(nn.Module):

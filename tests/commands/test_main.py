@@ -51,6 +51,26 @@ def test_every_command_explains_itself(name, capsys):
     assert module.__doc__.splitlines()[0] in printed
 
 
+@pytest.mark.parametrize("arguments", [["fetch", "--list"], ["--help"], ["list"]])
+def test_a_reader_may_stop_reading(arguments):
+    """As `head` does: no traceback, and the exit code of a program that a pipe ended."""
+    command = [sys.executable, "-m", "dlseg", *arguments]
+    with subprocess.Popen(command, cwd=ROOT, stdout=-1, stderr=-1, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    heard = 0 if "--help" in arguments else 128 + table.SIGPIPE  # argparse does not mind
+    assert process.returncode in (heard, 128 + table.SIGPIPE)
+
+
+def test_a_pipe_that_breaks_elsewhere_is_an_error(monkeypatch):
+    def broken(*_):
+        raise BrokenPipeError("of a worker")
+
+    monkeypatch.setattr(table, "_run", broken)
+    with pytest.raises(BrokenPipeError, match="of a worker"):
+        main(["train"])
+
+
 def test_the_library_alone():
     done = python("-m", "dlseg.commands", "--help")
     assert done.returncode == 0 and all(f"\n    {name} " in done.stdout for name in LIBRARY)

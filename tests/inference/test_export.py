@@ -4,6 +4,7 @@ At their full size the networks are compared by benchmarks/deployment.py.
 """
 
 import json
+import logging
 
 import pytest
 import torch
@@ -90,6 +91,22 @@ def test_any_size_and_any_batch(name, tmp_path):
         assert sides == ["batch", channels, "height", "width"]
         assert value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
     assert [other.name for other in tmp_path.iterdir()] == ["net.onnx"]  # weights are inside
+
+
+def test_it_does_not_tell_of_operators_that_nobody_uses(tmp_path, caplog, monkeypatch):
+    """Without torchvision the exporter complains of each of its operators that it lacks."""
+    log, given = logging.getLogger("torch.onnx._internal.exporter._registration"), torch.onnx.export
+
+    def complaining(*arguments, **options):
+        log.warning("torchvision is not installed. Skipping torchvision::nms")
+        return given(*arguments, **options)
+
+    monkeypatch.setattr(torch.onnx, "export", complaining)
+    before = log.level
+    with caplog.at_level("WARNING"):
+        export_onnx(nn.Conv2d(3, CLASSES, 1), tmp_path / "net.onnx", size=(9, 9))
+    assert not [record for record in caplog.records if record.name == log.name]
+    assert log.level == before
 
 
 def test_one_size(tmp_path):
