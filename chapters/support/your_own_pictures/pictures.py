@@ -52,7 +52,7 @@ def all_arms() -> Picture:
     axes.set(title="a point for each seed, a bar at the median")
     axes.invert_yaxis()
     told = "; ".join(f"{arm} {walk.spread(walk.runs(arm))}" for arm in arms)
-    return from_figure(figure, f"A row of five points for each way to train. {told}.")
+    return from_figure(figure, f"A row of points for each way to train. {told}.")
 
 
 def worst(desk: Desk, run: str) -> Picture:
