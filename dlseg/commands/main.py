@@ -115,6 +115,9 @@ def _stoppable(signals: list[int]) -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         signals.append(number)
+        # The workers end too, which is no news: PyTorch would raise an error at each one's death.
+        if "SIGCHLD" in dir(signal) and signal.SIGCHLD not in before:
+            before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL) or signal.SIG_DFL
         _again(TIDYING)  # a worker that was killed may have held a lock that we now wait for
         raise KeyboardInterrupt
 

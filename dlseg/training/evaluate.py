@@ -14,6 +14,7 @@ from dlseg.doors import check_same_classes
 from dlseg.inference import probabilities
 from dlseg.metrics import BoundaryF, ConfusionMatrix, ImageScores
 from dlseg.training.distributed import is_main, processes, rank
+from dlseg.training.loader import end_quietly
 from dlseg.training.losses import classes_of, void_of
 
 
@@ -83,7 +84,7 @@ def same_size_batches(
     pictures: Dataset, batch_size: int, workers: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches (B, 3, H, W) and (B, H, W), in order: neighbours of one size, at most batch_size."""
-    loader = DataLoader(pictures, batch_size=None, num_workers=workers)
+    loader = DataLoader(pictures, batch_size=None, num_workers=workers, worker_init_fn=end_quietly)
     for _, group in groupby(loader, key=lambda picture: picture[1].shape):
         while batch := list(islice(group, batch_size)):
             images, labels = zip(*batch, strict=True)

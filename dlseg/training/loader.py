@@ -5,7 +5,9 @@ from the recipe and the iteration alone. So a resumed run sees what the interrup
 seen, and neither the number of worker processes nor that of GPUs changes a pixel.
 """
 
+import sys
 from collections.abc import Collection, Iterator, Sequence
+from types import TracebackType
 
 import numpy as np
 import torch
@@ -136,9 +138,24 @@ def training_batches(
         batch_size=pictures.share,
         num_workers=workers,
         pin_memory=device.type == "cuda",
+        worker_init_fn=end_quietly,
     )
     mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (MEAN, STD))  # (3, 1, 1)
     for images, labels in loader:
         x = images.to(device, non_blocking=True).permute(0, 3, 1, 2).contiguous()  # (B, 3, H, W)
         x = x.float().div_(255).sub_(mean).div_(std)
         yield x, labels.to(device, non_blocking=True).long()
+
+
+def end_quietly(_worker: int) -> None:
+    """For a worker process: say nothing where its parent, being stopped, hangs up on it.
+
+    The thread that hands over its arrays would show a traceback of that.
+    """
+    show = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not issubclass(kind, ConnectionError | EOFError):
+            show(kind, error, trace)
+
+    sys.excepthook = hook

@@ -107,6 +107,29 @@ def test_what_hangs_while_all_is_tidied_up_is_stopped_again(run, monkeypatch):
     assert time.monotonic() - begin < 20
 
 
+@pytest.mark.skipif("SIGCHLD" not in dir(signal), reason="children's ends are no signals here")
+def test_the_end_of_a_worker_is_no_news_once_a_command_is_stopped(run, monkeypatch):
+    """PyTorch raises an error at a worker's death, even while the advice is being written."""
+
+    def died(_number, _frame):
+        raise RuntimeError("a worker exited unexpectedly")
+
+    def work():
+        try:
+            interrupt()
+        except KeyboardInterrupt as error:
+            interrupt(signal.SIGCHLD)
+            error.add_note("go on")
+            raise
+
+    before = signal.signal(signal.SIGCHLD, died)
+    try:
+        assert run(work) == (143, "dlseg: stopped; go on\n")
+        assert signal.getsignal(signal.SIGCHLD) is died
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
 def test_an_error_of_its_own_is_not_hidden(run):
     with pytest.raises(ZeroDivisionError):
         run(lambda: 1 / 0)

@@ -1,5 +1,6 @@
 """The pictures of a run are a pure function of recipe, iteration and place."""
 
+import sys
 from collections import Counter
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 
 from dlseg.data import to_tensors
 from dlseg.training import TrainingPictures, duplicate_rare
-from dlseg.training.loader import training_batches
+from dlseg.training.loader import end_quietly, training_batches
 from tests.training.toys import Blocks, tiny
 
 CPU = torch.device("cpu")
@@ -118,3 +119,12 @@ def test_labels_that_are_no_class(workers):
 def test_nothing_to_train_on():
     with pytest.raises(ValueError, match="the data set has no pictures"):
         TrainingPictures(Blocks(0), tiny())
+
+
+def test_a_worker_says_nothing_of_a_parent_that_hung_up(monkeypatch):
+    shown = []
+    monkeypatch.setattr(sys, "excepthook", lambda kind, *_rest: shown.append(kind))
+    end_quietly(0)
+    for error in (ConnectionResetError(), BrokenPipeError(), EOFError(), KeyError("a fault")):
+        sys.excepthook(type(error), error, None)
+    assert shown == [KeyError]
