@@ -94,6 +94,7 @@ PICTURES = Job("", "train", "deeplabv3plus-mobilenetv2", 16, 1.0, _PICTURES)
 # By the kind of data; one that is not here is trained as PICTURES are.
 DEFAULTS = {
     "scenes": Job("scenes", "train", "fcn-resnet18", 8, 0.25, Recipe()),
+    "trains": Job("trains", "train", "fcn-resnet18", 8, 0.25, Recipe(crop_size=129)),
     "voc": Job("voc", "train", "fcn-resnet50", 16, 1.0, _V3),
     "cityscapes": Job("cityscapes", "train", "fcn-resnet50", 16, 1.0, _STREETS),
 }

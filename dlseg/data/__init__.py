@@ -42,6 +42,7 @@ from dlseg.data.scenes import (
     found_by_radius,
     letter_accuracy,
 )
+from dlseg.data.trains import Trains, TrainScene, draw_trains, train_card
 from dlseg.data.transforms import (
     MEAN,
     STD,

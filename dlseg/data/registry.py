@@ -18,6 +18,7 @@ from dlseg.data.own import folder
 from dlseg.data.own.folder import Folder
 from dlseg.data.photographs import Photographs
 from dlseg.data.scenes import Scenes
+from dlseg.data.trains import Trains
 from dlseg.data.voc import VOC
 
 TRAIN_SCENES, VALIDATION_SCENES = 2000, 200
@@ -55,6 +56,21 @@ def _scenes(_folder: str, split: str) -> Scenes:
     return scenes
 
 
+def _trains(_folder: str, split: str, turned: bool = False, bend: float = 0.0) -> Trains:
+    """The scenes of trains, drawn once and kept in memory."""
+    count = TRAIN_SCENES if split == "train" else VALIDATION_SCENES
+    trains = Trains(count, split, turned=turned, bend=bend)
+    trains.pool()
+    return trains
+
+
+def switch(text: str) -> bool:
+    """An option that is 0 or 1. Raises ValueError for another text."""
+    if text not in ("0", "1"):
+        raise ValueError(f"a switch is 0 or 1, got {text!r}")
+    return text == "1"
+
+
 def _photographs(_folder: str, split: str) -> Photographs:
     if split != "val":
         raise ValueError(f"the photographs are for evaluation alone, split val, got {split!r}")
@@ -63,6 +79,7 @@ def _photographs(_folder: str, split: str) -> Photographs:
 
 KINDS = {
     "scenes": Kind(_scenes),
+    "trains": Kind(_trains, options={"turned": switch, "bend": float}),
     "photographs": Kind(_photographs),
     "voc": Kind(VOC, Files("Pascal VOC", "VOCdevkit/VOC2012", voc.look)),
     "cityscapes": Kind(Cityscapes, Files("Cityscapes", "leftImg8bit and gtFine", cityscapes.look)),
@@ -76,8 +93,12 @@ KINDS = {
 
 def data_names() -> str:
     """What a data set may be called, for messages, such as "scenes, voc:DIR or folder:DIR"."""
-    *names, last = (f"{kind}:DIR" if row.files else kind for kind, row in KINDS.items())
+    *names, last = map(_called, KINDS)
     return f"{', '.join(names)} or {last}"
+
+
+def _called(kind: str) -> str:
+    return f"{kind}:DIR" if KINDS[kind].files else kind
 
 
 def kind_and_folder(name: str) -> tuple[str, str]:
@@ -146,6 +167,6 @@ def _check_options(name: str, options: Mapping) -> None:
     kind, _ = kind_and_folder(name)
     for option in options:
         if option not in KINDS[kind].options:
-            takers = [f"{other}:DIR" for other, row in KINDS.items() if option in row.options]
+            takers = [_called(other) for other, row in KINDS.items() if option in row.options]
             hint = f"it is for {' and '.join(takers)}" if takers else "there is no such option"
             raise ValueError(f"{name} takes no option {option}: {hint}")

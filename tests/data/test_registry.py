@@ -74,7 +74,7 @@ def test_a_folder_with_it_is_looked_at(name, tmp_path):
 
 @pytest.mark.parametrize("name", ["coco", "voc", "voc:", "scenes:here", ""])
 def test_names_that_are_none(name):
-    names = "scenes, photographs, voc:DIR, cityscapes:DIR or folder:DIR"
+    names = "scenes, trains, photographs, voc:DIR, cityscapes:DIR or folder:DIR"
     with pytest.raises(ValueError, match=f"data must be {names}, got"):
         open_data(name, "train")
 

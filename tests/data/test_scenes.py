@@ -8,10 +8,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from dlseg.data.drawn import SPLIT_SIZE
 from dlseg.data.scenes import CLASSES, PALETTE, SPLITS, Scenes, card, datasets, draw_scene
 from dlseg.data.scenes.canvas import SPREAD, Canvas, Draws
 from dlseg.data.scenes.counts import Card
-from dlseg.data.scenes.datasets import SPLIT_SIZE
 from dlseg.data.scenes.drawing import PLATE_A, PLATE_B, STAR
 
 LAMPS = [CLASSES.index(f"lamp {letter}") for letter in "AB"]

@@ -33,13 +33,14 @@ NO_DOOR = {
     "dlseg.data": {
         NO_VALUE: "CITYSCAPES_CLASSES CITYSCAPES_PALETTE CLASSES KINDS MEAN PALETTE STD VOC2012 "
         "VOC_CLASSES VOC_COUNTS MAX_PIXELS MASKED PHOTOGRAPHS",
-        RECORD: "Card Clip DataError Decoded Fault Mended Scene Survey",
+        RECORD: "Card Clip DataError Decoded Fault Mended Scene Survey TrainScene",
         FILES: "Cityscapes Folder Photographs VOC check_folder extract mend obtain open_data "
         "options_of read_image survey with_options "
         "read_label write_image write_label data_names kind_and_folder read_floats read_pictures "
         "frame_numbers write_bands photograph traced read_palette check_no_map",
         MACHINERY: "in_kinds printable row_bands",
-        SHAPES: "Scenes card cue_distance draw_scene found_by_radius letter_accuracy label_of "
+        SHAPES: "Scenes Trains card cue_distance draw_scene draw_trains found_by_radius "
+        "letter_accuracy label_of train_card "
         "to_ids to_train_ids",
         TWIN: "ColourJitter Compose RandomFlip RandomScale RandomScaleCrop normalise",
     },

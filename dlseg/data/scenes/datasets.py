@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
-from dlseg.checks import check_choice, check_integer
+from dlseg.checks import check_integer
+from dlseg.data.drawn import SPLITS, Drawn
 from dlseg.data.scenes.canvas import Canvas, Draws
 from dlseg.data.scenes.drawing import (
     CLASSES,
@@ -27,11 +27,9 @@ PALETTE[: len(CLASSES)] = [tuple(bytes.fromhex(colour)) for colour in _COLOURS.s
 PALETTE.flags.writeable = False
 
 FASTEST = 2.5  # pixels per frame of a clip, down and across
-SPLIT_SIZE = 2**30  # scenes; the splits are ranges of indices that do not meet
-SPLITS = {"train": 0, "val": SPLIT_SIZE, "test": 2 * SPLIT_SIZE}  # first index of each
 
 
-class Scenes:
+class Scenes(Drawn):
     """The first `count` scenes of one split of the teaching data; any number can be asked for.
 
     scenes[i] is (image, label): uint8 (S, S, 3) and uint8 (S, S), arrays of the caller's own.
@@ -47,42 +45,11 @@ class Scenes:
     palette = PALETTE
 
     def __init__(self, count, split="train", size=96, seed=0):
-        check_choice("split", split, SPLITS)
-        self.count = check_integer("count", count, 1, SPLIT_SIZE)
-        self.split = split
-        self.size = check_integer("size", size, SMALLEST)
-        self.seed = check_integer("seed", seed, 0)
-        self.scene(0)  # for the rest of its clear errors
-        self._pool = None
+        super().__init__(count, split, check_integer("size", size, SMALLEST), seed)
 
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        if self._pool is None:
-            scene = self.scene(i)
-            return scene.image, scene.label
-        i = range(self.count)[i]  # raises IndexError
-        return self._pool[0][i].copy(), self._pool[1][i].copy()
-
-    def scene(self, i: int) -> Scene:
-        """Scene number i of this split with all that is known of it; always drawn anew."""
-        return draw_scene(self.seed, SPLITS[self.split] + range(self.count)[i], self.size)
-
-    def pool(self) -> tuple[np.ndarray, np.ndarray]:
-        """All scenes at once, kept in memory from then on; `scenes[i]` reads them there.
-
-        They take size * size * 4 bytes each.
-        Returns: images, uint8 (N, S, S, 3), and labels, uint8 (N, S, S). Do not write into them.
-        """
-        if self._pool is None:
-            images = np.empty((self.count, self.size, self.size, 3), np.uint8)
-            labels = np.empty((self.count, self.size, self.size), np.uint8)
-            # disable=None: no bar unless standard error is a terminal
-            for i in tqdm(range(self.count), desc=f"{self.split} scenes", disable=None):
-                images[i], labels[i] = self[i]
-            self._pool = images, labels
-        return self._pool
+    def draw(self, index: int) -> Scene:
+        """The scene with that number, of all splits, with all that is known of it."""
+        return draw_scene(self.seed, index, self.size)
 
     def header(self) -> dict:
         """What decides the pixels."""
