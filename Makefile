@@ -144,6 +144,8 @@ fuzz: $(VENV)/.test
 
 experiments: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python assets/experiments/run.py
+	OMP_NUM_THREADS=1 $(BIN)/python assets/experiments/trains.py --processes 2
+	OMP_NUM_THREADS=1 $(BIN)/python assets/experiments/bars.py --processes 2
 
 clean:
 	rm -rf $(VENV) build

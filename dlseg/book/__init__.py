@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_face(
         "explorer": "Explorer",
         "manifest": "find_root read_book",
         "picture": "Picture from_figure from_svg",
+        "predict": "Predict",
         "source": "shown_source",
         "style": (
             "BLUE CYCLE FAINT GREEN INK MARKERS MORE ORANGE PAPER PURPLE RED SIGNED SKY new_figure "

@@ -1,12 +1,13 @@
 """The drawings of gridding: what a stack touches, how often, and what the tests say to it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import gcd
 
 import numpy as np
 
 from dlseg.arithmetic import coverage, hdc_distances
-from dlseg.book import BLUE, INK, PAPER, RED, SKY, Picture, from_svg, svg
+from dlseg.book import BLUE, INK, PAPER, RED, SKY, Picture, from_figure, from_svg, new_figure, svg
+from support import results
 from support.maps import coloured
 
 SIDE = 258  # of the square, in pixels of the drawing
@@ -117,3 +118,31 @@ def _bars(x: float, y: float, paths: Sequence[int]) -> str:
         + svg.line(left, foot, left + cell * len(paths), foot)
         + f'<path d="{crosses}" stroke="{RED}" stroke-width="1.5" fill="none"/>'
     )
+
+
+def bars_picture(live: Mapping[str, float], guess: Mapping[str, float] | None) -> Picture:
+    """The share of the pixels of bars that is right, by distance, for each stack of `bars.STACKS`.
+
+    live: of the network of the page, rates 2, 2, 2. guess: the reader's own curve.
+    """
+    runs, told = results.load("bars"), []
+    figure, all_axes = new_figure(1, 4, width=9.6, height=2.9)
+    for axes, arm in zip(all_axes, runs.arms, strict=True):
+        curve = runs.curve(arm, "accuracy")
+        x, middles = [int(place) for place in curve], [one.median for one in curve.values()]
+        axes.bar(x, middles, color=SKY, width=0.8)
+        axes.vlines(x, [c.low for c in curve.values()], [c.high for c in curve.values()], INK)
+        ahead = list(runs.content["predicted"][arm]["accuracy"].values())
+        axes.plot(x, ahead, "_", color=RED, markersize=9, markeredgewidth=2, label="arithmetic")
+        axes.set(title=arm, ylim=(0.4, 1.03), xlabel="pixels away", xticks=range(0, 10, 3))
+        told.append(f"{arm}: {', '.join(f'{one:.2f}' for one in middles)}.")
+        if arm == "rates 2, 2, 2":
+            axes.plot(x, list(live.values()), "o", color=INK, markersize=4, label="trained here")
+            if guess:
+                places = [int(place) for place in guess]
+                axes.plot(places, list(guess.values()), color=INK, linewidth=4, alpha=0.3)
+            axes.legend(fontsize=7, loc="lower left")
+        if axes is not all_axes[0]:
+            axes.set_yticklabels([])
+    all_axes[0].set_ylabel("share that is right")
+    return from_figure(figure, f"Share of right pixels by distance. {' '.join(told)}")

@@ -1,0 +1,76 @@
+"""Train stacks of three layers on bars with ten seeds: what gridding costs a trained network.
+
+python assets/experiments/bars.py [--processes 2]    goes on where it was
+
+Writes assets/results/experiments/bars.json.
+"""
+
+import hashlib
+import sys
+import time
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "chapters"))  # for what chapters share
+
+import torch
+from measuring import rounded
+from seeds import fill
+from storage import FOLDER
+
+from dlseg.training import train
+from support import bars
+
+ARMS = {f"rates {', '.join(map(str, rates))}": rates for rates in bars.STACKS}
+TRAIN, TEST = (1500, "train"), (200, "test")
+
+
+@cache
+def pictures(part: tuple[int, str]) -> bars.Bars:
+    """The pictures of TRAIN or TEST."""
+    return bars.Bars(*part)
+
+
+def predict(arm: str) -> dict:
+    """What the rates say."""
+    return {"accuracy": bars.predicted(ARMS[arm])}
+
+
+def run(job: tuple[str, int]) -> dict:
+    """Train one stack with one seed and measure it."""
+    arm, seed = job
+    torch.manual_seed(seed)
+    network, began = bars.stack(ARMS[arm]), time.process_time()
+    train(network, pictures(TRAIN), bars.recipe(seed))
+    seconds = round(time.process_time() - began, 1)
+    accuracy = rounded(bars.measured(network, pictures(TEST)))
+    return {"arm": arm, "seed": seed, "accuracy": accuracy, "seconds": seconds}
+
+
+def about(part: tuple[int, str]) -> dict:
+    """Which pictures, and the SHA-256 of their pixels and labels."""
+    digest = hashlib.sha256()
+    for image, label in pictures(part):
+        digest.update(image.tobytes() + label.tobytes())
+    return {"count": part[0], "split": part[1], "sha256": digest.hexdigest()}
+
+
+def main() -> None:
+    made = asdict(bars.recipe(0))
+    del made["seed"]  # that of the run
+    content = {
+        "command": "python assets/experiments/bars.py",
+        "source": "Wang et al. 2018, section 3.2: pixels that no path reaches",
+        "recipe": made,
+        "train": about(TRAIN),
+        "test": about(TEST),
+        "units": "seconds of the processor for the training",
+        "arms": {arm: {} for arm in ARMS},
+        "comparisons": [],
+    }
+    fill(FOLDER / "bars.json", list(ARMS), content, predict, run)
+
+
+if __name__ == "__main__":
+    main()
