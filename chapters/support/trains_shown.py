@@ -35,8 +35,8 @@ from support.distances import (
 from support.maps import panels
 from support.trains import TRUNK
 
-KEY = [*zip(Trains.classes, Trains.palette.tolist(), strict=False)]
-KEY += [("void, 255", Trains.palette[255].tolist())]
+TRAIN_KEY = [*zip(Trains.classes, Trains.palette.tolist(), strict=False)]
+TRAIN_KEY += [("void, 255", Trains.palette[255].tolist())]
 ENDS = {int(name.split("-")[0]): name for name in NAMES}  # first pixel of each interval
 LEFT, TOP, SCALE, HIGH = 46, 66, 4, 150  # place of the curve in the drawing, sizes of its pixels
 
@@ -47,7 +47,7 @@ def middle(name: str) -> float:
     return (low + high) / 2
 
 
-def layers(*rates: int, kernel_size: int = 3) -> list[Layer]:
+def behind_trunk(*rates: int, kernel_size: int = 3) -> list[Layer]:
     """The trunk with convolutions at these rates behind it, one after the other."""
     return [*TRUNK, *(Layer(kernel_size, rate=rate) for rate in rates)]
 
@@ -177,4 +177,6 @@ def maps_picture(arms: Mapping[str, str], index: int = 0) -> Picture:
         trains = scene.train > 0
         known = trains & (scene.label < 255)
         wrong.append(f"{words}: {(found != scene.label)[known].mean():.0%} of the trains' pixels")
-    return panels(images, titles, f"A scene, labels and maps. Wrong by {'; '.join(wrong)}.", KEY)
+    return panels(
+        images, titles, f"A scene, labels and maps. Wrong by {'; '.join(wrong)}.", TRAIN_KEY
+    )

@@ -21,7 +21,7 @@ STACKS = {
 
 
 def stacks(arm):
-    return [trains_shown.layers(*rates) for rates in STACKS[arm]]
+    return [trains_shown.behind_trunk(*rates) for rates in STACKS[arm]]
 
 
 @pytest.mark.parametrize("arm", STACKS)
@@ -87,7 +87,7 @@ def test_equal_spans_and_equal_sizes():
     size = {arm: sum(p.numel() for p in build().parameters()) for arm, build in trains.ARMS.items()}
     assert size["rates 6, 6, 6, 6"] == size["rates 3, 6, 9, 12"]
     assert size["cascade 1, 1, 1"] == size["cascade 1, 2, 4"] == size["cascade 2, 4, 8"]
-    three, seven = trains_shown.layers(3), [*trains.TRUNK, Layer(7)]
+    three, seven = trains_shown.behind_trunk(3), [*trains.TRUNK, Layer(7)]
     same = distances.columns_seen(three) == distances.columns_seen(seven)
     assert same[24:105].all() and not same.all()  # off the map a tap of one is lost, not of both
 
@@ -114,9 +114,9 @@ def test_the_experiment_was_made_on_these_scenes():
 
 
 def test_an_explorer_says_where_the_engine_is_seen():
-    picture = trains_shown.reach_picture([trains_shown.layers(6)], "rate 6")
+    picture = trains_shown.reach_picture([trains_shown.behind_trunk(6)], "rate 6")
     assert picture.alt.startswith(
         "rate 6. At least 0.95 of the pixels are right at 0 to 18 px and 3"
     )
-    nothing = trains_shown.reach_picture([trains_shown.layers()], "1x1")
+    nothing = trains_shown.reach_picture([trains_shown.behind_trunk()], "1x1")
     assert nothing.alt.count("px") == 1

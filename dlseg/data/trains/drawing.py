@@ -101,7 +101,7 @@ def draw_trains(seed: int, index: int, turned: bool = False, bend: float = 0.0) 
     draws = Draws(KEY, VERSION, seed, index)
     rise = draws.uniform(-bend, bend)
     board = _Board(draws, rise)
-    lanes = shuffled([*_classes(draws), *[None] * SMALL], draws)
+    lanes = by_lot([*_classes(draws), *[None] * SMALL], draws)
     top, night = draws.integer(0, 2), draws.integer(0, 1)
     lamp = None
     for number, label in enumerate(lanes):
@@ -142,7 +142,7 @@ def _lay_small(board: _Board, upper: int, night: int, lamp, draws: Draws):
 
     Returns: the middle of the sun or moon, (x, y) on the board.
     """
-    first, slots = draws.integer(0, 11), shuffled(range(5), draws)
+    first, slots = draws.integer(0, 11), by_lot(range(5), draws)
     for slot in slots[: draws.integer(3, 5)]:
         x, y, radius = first + 24 * slot + 9, upper + 5, draws.uniform(5, 7.5)
         across, down = board.x - x, board.y - y
@@ -190,7 +190,7 @@ def _developed(board: _Board, lamp: tuple, turn: bool, draws: Draws) -> TrainSce
     return TrainScene(*parts)
 
 
-def shuffled(items, draws: Draws) -> list:
+def by_lot(items, draws: Draws) -> list:
     """The items in an order drawn by lot (Fisher and Yates)."""
     order = list(items)
     for last in range(len(order) - 1, 0, -1):
