@@ -20,6 +20,7 @@ SIDE, LANES, HIGH, LENGTHS = 65, 8, 3, (8, 31)  # pixels
 CLASSES = ("background", "bar A", "bar B")
 COLOURS = ((1.0, 0.25, 0.1), (0.1, 0.45, 1.0))  # of the column that tells, in [0, 1]
 PALETTE = np.array([(0, 0, 0), (255, 140, 0), (141, 168, 255)], np.uint8)
+KEY = [*zip(CLASSES, PALETTE.tolist(), strict=True)]
 CHANNELS = 16
 FIRST = {"train": 0, "val": 2**30, "test": 2**31}  # picture of each split
 DISTANCES = range(10)  # pixels along the bar, from the column that tells
