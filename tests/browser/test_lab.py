@@ -5,7 +5,17 @@ from statistics import median
 import pytest
 
 from dlseg.book.manifest import read_book
-from tests.browser.driving import LIVE, PRINTED, STILL, TIME_KEY, changes, drag, is_local, press
+from tests.browser.driving import (
+    LIVE,
+    PICTURE,
+    PRINTED,
+    STILL,
+    TIME_KEY,
+    changes,
+    drag,
+    is_local,
+    press,
+)
 from tests.processes import reading, token_of
 
 pytestmark = pytest.mark.browser
@@ -88,6 +98,10 @@ def test_run_all_has_no_failed_cell_and_every_live_slider_moves(tab, lab, chapte
     for cell in cells_with(tab, LIVE):
         for slider in cell.locator(LIVE).all():
             slider.scroll_into_view_if_needed()
+            if not cell.locator(PICTURE).count():  # a guess, which changes no picture
+                press(slider)
+                cell.get_by_text("Your guess is noted").wait_for()
+                continue
             assert changes(cell, lambda slider=slider: press(slider)), "arrow key"
             assert changes(cell, lambda slider=slider: drag(slider)), "mouse"
             times += time_keys(cell, slider)
