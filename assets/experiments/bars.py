@@ -57,17 +57,11 @@ def about(part: tuple[int, str]) -> dict:
 
 
 def main() -> None:
-    made = asdict(bars.recipe(0))
-    del made["seed"]  # that of the run
     content = {
-        "command": "python assets/experiments/bars.py",
         "source": "Wang et al. 2018, section 3.2: pixels that no path reaches",
-        "recipe": made,
+        "recipe": asdict(bars.recipe(0)),
         "train": about(TRAIN),
         "test": about(TEST),
-        "units": "seconds of the processor for the training",
-        "arms": {arm: {} for arm in ARMS},
-        "comparisons": [],
     }
     fill(FOLDER / "bars.json", list(ARMS), content, predict, run)
 

@@ -18,17 +18,23 @@ MADE_OF = ("recipe", "train", "test")  # what a kept run must share with a new o
 Run = Callable[[tuple[str, int]], dict]
 
 
-def fill(path: Path, arms: Sequence[str], content: dict, predict: Callable[[str], dict], run: Run):
+def fill(path: Path, arms: Sequence[str], about: dict, predict: Callable[[str], dict], run: Run):
     """Do what the file of results lacks, by the arguments of the command line.
 
-    content: all of the file but its runs and predictions. predict: takes an arm, gives what is
-    known before a training; run: takes (arm, seed), gives what was measured. Both are functions of
-    a module, called in other processes with one thread each.
+    about: what is particular to the file: "source", and those of MADE_OF. predict: takes an arm,
+    gives what is known before a training; run: takes (arm, seed), gives what was measured. Both are
+    functions of a module, called in other processes with one thread each.
     """
     parser = argparse.ArgumentParser(description="Train the arms with ten seeds.")
     parser.add_argument("--processes", type=int, default=1)
     processes = parser.parse_args().processes
-    before, content = read_json(path), json.loads(json.dumps(content))  # tuples are lists there
+    before, content = read_json(path), json.loads(json.dumps(about))  # tuples are lists there
+    del content["recipe"]["seed"]  # that of the run
+    content |= {"command": f"python assets/experiments/{path.stem}.py", "comparisons": []}
+    content |= {
+        "units": "seconds of the processor for the training",
+        "arms": {arm: {} for arm in arms},
+    }
     if any(before.get(key) != content[key] for key in MADE_OF):
         before = {}
     runs = [one for one in before.get("runs", []) if one["arm"] in arms]

@@ -31,7 +31,8 @@ SHOWN = (3, 171)  # test scenes, of long trains, whose maps by each head are kep
 
 def map_path(arm: str) -> Path:
     """The kept map of the scenes SHOWN, side by side, by a head of `support.trains.ARMS`."""
-    return find_root(Path(__file__).parent) / f"assets/results/trains/{arm.replace(', ', '-')}.png"
+    name = arm.replace(", ", "-").replace(" ", "-")
+    return find_root(Path(__file__).parent) / f"assets/results/trains/{name}.png"
 
 
 class Scores(nn.Module):

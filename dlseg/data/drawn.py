@@ -9,6 +9,15 @@ SPLIT_SIZE = 2**30  # scenes; the splits are ranges of indices that do not meet
 SPLITS = {"train": 0, "val": SPLIT_SIZE, "test": 2 * SPLIT_SIZE}  # first index of each
 
 
+def drawn_palette(colours: str) -> np.ndarray:
+    """The colours "020002 6f5847 ..." by label, others pale grey: uint8 (256, 3), read only."""
+    palette = np.full((256, 3), 0xDD, np.uint8)
+    named = [tuple(bytes.fromhex(colour)) for colour in colours.split()]
+    palette[: len(named)] = named
+    palette.flags.writeable = False
+    return palette
+
+
 class Drawn:
     """The first `count` scenes of one split; any number can be asked for.
 

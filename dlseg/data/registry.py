@@ -127,7 +127,8 @@ def with_options(name: str, **options: float | None) -> str:
 def open_data(name: str, split: str, **options: float | None):
     """The data set of that name. split: which pictures, such as "train" or "val".
 
-    options: `validate` and `seed` of `Folder`, which go before those of the name; None is left out.
+    options: of that kind, as `validate` of `Folder` or `bend` of `Trains`, which go before those
+    of the name; None is left out.
     Raises ValueError for another name, for an option that this kind of data does not take, and as
     the data set itself where its files are not there.
     """
@@ -160,7 +161,8 @@ def _value(name: str, kind: Callable[[str], object], text: str) -> object:
     try:
         return kind(text)
     except ValueError:
-        raise ValueError(f"{name!r} has the option {text!r}, which is no {kind.__name__}") from None
+        wanted = "switch, 0 or 1" if kind is switch else kind.__name__
+        raise ValueError(f"{name!r} has the option {text!r}, which is no {wanted}") from None
 
 
 def _check_options(name: str, options: Mapping) -> None:

@@ -1,5 +1,6 @@
 """Accuracy against distance: what is predicted, by two ways, and what is measured."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -109,8 +110,15 @@ def test_the_experiment_was_made_on_these_scenes():
     )
     for part in ("train", "test"):
         header = dict(content[part])
-        data = Trains(header["count"], header["split"])
-        assert header.pop("sha256") and data.header() == header
+        kept, data = header.pop("sha256"), Trains(header["count"], header["split"])
+        assert data.header() == header
+        if part == "test":
+            scenes = distances.test_scenes(1000)
+            images, labels = (
+                b"".join(getattr(one, what).tobytes() for one in scenes)
+                for what in ("image", "label")
+            )
+            assert hashlib.sha256(images + labels).hexdigest() == kept
 
 
 def test_an_explorer_says_where_the_engine_is_seen():

@@ -163,7 +163,7 @@ def test_its_card_counts_what_is_there():
 def test_by_its_name():
     plain, other = (open_data(name, "val") for name in ("trains", "trains?turned=1&bend=3.5"))
     assert not plain.turned and other.turned and other.bend == 3.5
-    with pytest.raises(ValueError, match="no switch"):
+    with pytest.raises(ValueError, match="no switch, 0 or 1"):
         open_data("trains?turned=2", "val")
     with pytest.raises(ValueError, match=r"it is for trains$"):
         open_data("scenes?bend=1", "val")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dlseg.checks import check_integer
-from dlseg.data.drawn import SPLITS, Drawn
+from dlseg.data.drawn import SPLITS, Drawn, drawn_palette
 from dlseg.data.scenes.canvas import Canvas, Draws
 from dlseg.data.scenes.drawing import (
     CLASSES,
@@ -21,10 +21,7 @@ from dlseg.data.scenes.drawing import (
 
 # Found by a search: at least 25 apart in CIELAB for normal, protan, deutan and tritan eyes, and all
 # with a contrast of 3 to 1 at least against the background, the first of them.
-_COLOURS = "020002 6f5847 9a3380 fe8a02 8ea8fd 8a00ff ca9f7c 88ff77 c32e05 514dc0"
-PALETTE = np.full((256, 3), 0xDD, np.uint8)  # 255 and what has no class: pale grey
-PALETTE[: len(CLASSES)] = [tuple(bytes.fromhex(colour)) for colour in _COLOURS.split()]
-PALETTE.flags.writeable = False
+PALETTE = drawn_palette("020002 6f5847 9a3380 fe8a02 8ea8fd 8a00ff ca9f7c 88ff77 c32e05 514dc0")
 
 FASTEST = 2.5  # pixels per frame of a clip, down and across
 

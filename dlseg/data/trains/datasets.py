@@ -1,8 +1,6 @@
 """The data set of the trains."""
 
-import numpy as np
-
-from dlseg.data.drawn import Drawn
+from dlseg.data.drawn import Drawn, drawn_palette
 from dlseg.data.trains.drawing import (
     IGNORE_INDEX,
     SIDE,
@@ -12,10 +10,7 @@ from dlseg.data.trains.drawing import (
     draw_trains,
 )
 
-_COLOURS = "020002 6f5847 9a3380 fe8a02 8ea8fd 88ff77 514dc0"
-TRAIN_PALETTE = np.full((256, 3), 0xDD, np.uint8)  # 255 and what has no class: pale grey
-TRAIN_PALETTE[: len(TRAIN_CLASSES)] = [tuple(bytes.fromhex(colour)) for colour in _COLOURS.split()]
-TRAIN_PALETTE.flags.writeable = False
+TRAIN_PALETTE = drawn_palette("020002 6f5847 9a3380 fe8a02 8ea8fd 88ff77 514dc0")  # of the scenes
 
 
 class Trains(Drawn):
