@@ -108,4 +108,4 @@ def recipe(seed: int, **changes) -> Recipe:
 
 
 # On a page there is a quarter of a minute: fewer scenes and steps, larger ones.
-LIVE = {"iterations": 200, "batch_size": 8, "learning_rate": 0.006}
+LIVE = {"iterations": 300, "batch_size": 8, "learning_rate": 0.006}
