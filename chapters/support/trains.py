@@ -107,5 +107,5 @@ def recipe(seed: int, **changes) -> Recipe:
     return Recipe(**ours | changes)
 
 
-# On a page there is a quarter of a minute: fewer scenes and steps, larger ones.
+# On a page there are twenty seconds: fewer scenes and steps, larger ones.
 LIVE = {"iterations": 300, "batch_size": 8, "learning_rate": 0.006}

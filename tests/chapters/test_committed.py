@@ -3,6 +3,7 @@
 import re
 from html.parser import HTMLParser
 
+import nbformat
 import pytest
 
 from dlseg.book.compare import kept, shown
@@ -89,6 +90,24 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if self.tag not in ("style", "script"):
             self.text.append(data)
+
+
+def refuted(cells: list) -> list[str]:
+    """What cells claim of a network that they train, "it learned: True", and print as false."""
+    trains = [cell for cell in cells if re.search(r"\btrain\(\w+, ", cell.source)]
+    told = "".join(output.get("text", "") for cell in trains for output in cell.outputs)
+    return re.findall(r"^.*: +False$", told, re.M)
+
+
+@each_chapter
+def test_a_network_trained_on_a_page_has_learned_what_the_page_says(name):
+    assert refuted(cells(name, "code")) == []
+
+
+def test_a_network_that_has_not_learned_would_be_noticed():
+    cell = nbformat.v4.new_code_cell("training.train(network, scenes, recipe)\nprint(...)")
+    cell.outputs = [nbformat.v4.new_output("stream", text="fewer: True\nnearly all:   False\n")]
+    assert refuted([cell]) == ["nearly all:   False"]
 
 
 def test_a_page_with_base64_as_text_would_be_noticed():
