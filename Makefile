@@ -146,6 +146,9 @@ experiments: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python assets/experiments/run.py
 	OMP_NUM_THREADS=1 $(BIN)/python assets/experiments/trains.py --processes 2
 	OMP_NUM_THREADS=1 $(BIN)/python assets/experiments/bars.py --processes 2
+	OMP_NUM_THREADS=1 $(BIN)/python assets/experiments/streets.py --processes 2
+	OMP_NUM_THREADS=1 $(BIN)/python assets/experiments/small_networks.py
+	$(BIN)/python assets/make_verdicts.py
 
 clean:
 	rm -rf $(VENV) build

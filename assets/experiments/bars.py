@@ -5,7 +5,6 @@ python assets/experiments/bars.py [--processes 2]    goes on where it was
 Writes assets/results/experiments/bars.json.
 """
 
-import hashlib
 import sys
 import time
 from dataclasses import asdict
@@ -16,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "chapters"))  # for what chap
 
 import torch
 from measuring import rounded
-from seeds import fill
+from seeds import digest, fill
 from storage import FOLDER
 
 from dlseg.training import train
@@ -37,7 +36,7 @@ def predict(arm: str) -> dict:
     return {"accuracy": bars.predicted(ARMS[arm])}
 
 
-def run(job: tuple[str, int]) -> dict:
+def run(job: tuple[str, int]) -> list[dict]:
     """Train one stack with one seed and measure it."""
     arm, seed = job
     torch.manual_seed(seed)
@@ -45,15 +44,13 @@ def run(job: tuple[str, int]) -> dict:
     train(network, pictures(TRAIN), bars.recipe(seed))
     seconds = round(time.process_time() - began, 1)
     accuracy = rounded(bars.measured(network, pictures(TEST)))
-    return {"arm": arm, "seed": seed, "accuracy": accuracy, "seconds": seconds}
+    return [{"arm": arm, "seed": seed, "accuracy": accuracy, "seconds": seconds}]
 
 
 def about(part: tuple[int, str]) -> dict:
     """Which pictures, and the SHA-256 of their pixels and labels."""
-    digest = hashlib.sha256()
-    for image, label in pictures(part):
-        digest.update(image.tobytes() + label.tobytes())
-    return {"count": part[0], "split": part[1], "sha256": digest.hexdigest()}
+    arrays = (array for pair in pictures(part) for array in pair)
+    return {"count": part[0], "split": part[1], "sha256": digest(arrays)}
 
 
 def main() -> None:
@@ -63,7 +60,7 @@ def main() -> None:
         "train": about(TRAIN),
         "test": about(TEST),
     }
-    fill(FOLDER / "bars.json", list(ARMS), content, predict, run)
+    fill(FOLDER / "bars.json", content, list(ARMS), run, predict)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ class WithoutPlaces(nn.Module):
 
 
 class Moved(nn.Module):
-    """A network whose logits are moved down and right by so many pixels.
+    """A network whose logits are moved down and right by so many pixels; up and left below zero.
 
     A stretch with corners not aligned puts a unit (s - 1) / 2 pixels right of the middle of its
     field, at output stride s. Trained at 16, a network expects 7.5 pixels and finds 3.5 at 8.
@@ -70,8 +70,9 @@ class Moved(nn.Module):
         self.network, self.pixels = network, pixels
 
     def forward(self, x: Tensor) -> Tensor:
-        y = functional.pad(self.network(x), (self.pixels, 0, self.pixels, 0), mode="replicate")
-        return y[:, :, : x.shape[2], : x.shape[3]]
+        before, behind = max(0, self.pixels), max(0, -self.pixels)
+        y = functional.pad(self.network(x), (before, behind) * 2, mode="replicate")
+        return y[:, :, behind:, behind:][:, :, : x.shape[2], : x.shape[3]]
 
 
 def v3_at_8_moved(network: nn.Module) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Train and measure the experiments: python assets/experiments/run.py [NAME ...] [--seeds 5]
+"""Train and measure the experiments: python assets/experiments/run.py [NAME ...] [--seeds N]
 
 Each experiment has a file in assets/results/experiments, which is written after every run (one arm
 with one seed). Whatever is there already, made by the same layers, recipe and data, is not done
@@ -25,6 +25,7 @@ import torch
 from definitions import CRF, EXPERIMENTS, Arm, Experiment
 from kernels import RANGES, kernels_for
 from measuring import VERSION, VIEWS, WithCRF, measure
+from seeds import digest
 from storage import FOLDER, read_json, write_json
 from torch import nn
 from tqdm import tqdm
@@ -32,7 +33,6 @@ from training import TEST, TRAIN, fingerprint, scenes, trained
 
 from dlseg.device import setup
 from support.networks import NETWORKS
-from support.results import RULE
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,15 @@ class Job:
         return self.experiment.arms[self.label]
 
 
-def jobs(experiments: Sequence[Experiment], seeds: int, data, test) -> Iterator[Job]:
-    """All runs of the experiments: seed by seed, so that each has something early."""
-    for seed in range(seeds):
+def jobs(experiments: Sequence[Experiment], seeds: int | None, data, test) -> Iterator[Job]:
+    """All runs of the experiments: seed by seed, so that each has something early.
+
+    seeds: how many, instead of each experiment's own.
+    """
+    for seed in range(seeds or max(one.seeds for one in experiments)):
         for experiment in experiments:
+            if seed >= (seeds or experiment.seeds):
+                continue
             for label, arm in experiment.arms.items():
                 network = NETWORKS[arm.network]
                 more = (test.header(), arm.view, VERSION, RANGES if arm.view == CRF else None)
@@ -100,12 +105,17 @@ def view(arm: Arm, network: nn.Module, device: torch.device) -> nn.Module:
 
 def keep(job: Job, run: dict, data, test) -> None:
     """Write a run into the file of its experiment, in the place of an older one."""
-    path = path_of(job.experiment)
-    there = read_json(path).get("runs", [])
+    there = read_json(path_of(job.experiment)).get("runs", [])
     runs = [one for one in there if (one["arm"], one["seed"]) != (job.label, job.seed)]
-    runs = sorted([*runs, run], key=lambda one: (one["seed"], _place(job.experiment, one["arm"])))
+    write(job.experiment, [*runs, run], data, test)
+
+
+def write(experiment: Experiment, runs: list[dict], data, test) -> None:
+    """The file of an experiment."""
+    runs = sorted(runs, key=lambda one: (one["seed"], _place(experiment, one["arm"])))
     minutes = {"minutes": round(sum(one["minutes"] for one in runs), 1)}
-    write_json(path, describe(job.experiment, data, test) | minutes | {"runs": runs})
+    content = describe(experiment, data, test) | minutes | {"runs": runs}
+    write_json(path_of(experiment), content)
 
 
 def describe(experiment: Experiment, data, test) -> dict:
@@ -119,10 +129,8 @@ def describe(experiment: Experiment, data, test) -> dict:
     return {
         "command": f"python assets/experiments/run.py {experiment.name}",
         "source": experiment.source,
-        "rule": RULE,
-        "comparisons": [asdict(one) for one in experiment.comparisons],
-        "train": data.header(),
-        "test": test.header(),
+        "train": data.header() | {"sha256": digest(data.pool())},
+        "test": test.header() | {"sha256": digest(test.pool())},
         "units": "seconds of the processor for the training; minutes by the clock",
         "arms": arms,
     }
@@ -133,7 +141,7 @@ def main() -> None:
     names = [experiment.name for experiment in EXPERIMENTS]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", nargs="*", help=f"all, if none: {', '.join(names)}")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, help="instead of each experiment's own number")
     parser.add_argument("--list", action="store_true", help="say what is missing, train nothing")
     arguments = parser.parse_args()
     if unknown := set(arguments.name) - set(names):
@@ -151,6 +159,8 @@ def main() -> None:
         name = f"{job.experiment.name}, {job.label}, seed {job.seed}"
         tqdm.write(f"{name}: mean IoU {run['mean_iou']:.3f}, {run['minutes']} min")
         sys.stdout.flush()  # for a log
+    for experiment in chosen:  # what is said of the runs may have changed where they have not
+        write(experiment, read_json(path_of(experiment)).get("runs", []), data, test)
 
 
 def print_list(chosen: Sequence[Experiment], todo: Sequence[Job], missing: Sequence[Job]) -> None:

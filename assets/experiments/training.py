@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
@@ -38,13 +38,19 @@ def build(network: Network, seed: int, data: Scenes, device: torch.device | str)
 
 
 def fingerprint(network: Network, recipe: Recipe, data: Scenes, *more: object) -> str:
-    """Twelve characters that change with the layers, the recipes, the data, and whatever more."""
+    """Twelve characters that change with the layers, the recipes, the data, and whatever more.
+
+    Of a recipe those entries count that are not as they are by default: what a recipe learns to
+    say later leaves a result as it is.
+    """
     with torch.device("meta"):
         layers = repr(network.build())
+    values = [(one.name, getattr(recipe, one.name), one.default) for one in fields(recipe)]
+    said = {name: value for name, value, default in values if value != default}
     if network.start:
         start = NETWORKS[network.start]
         more += (fingerprint(start, start.recipe(recipe.seed), data),)
-    words = repr((layers, recipe, data.header(), more))
+    words = repr((layers, said, data.header(), more))
     return hashlib.sha256(words.encode()).hexdigest()[:12]
 
 

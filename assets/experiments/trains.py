@@ -7,7 +7,6 @@ computed from the network before it is trained, and what was measured after, see
 it, in assets/results/trains, the maps of some test scenes by the first seed.
 """
 
-import hashlib
 import sys
 import time
 from dataclasses import asdict
@@ -19,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "chapters"))  # for what chap
 import numpy as np
 import torch
 from measuring import rounded
-from seeds import SEEDS, fill
+from seeds import SEEDS, digest, fill
 from storage import FOLDER
 
 from dlseg.data import Trains, write_label
@@ -47,7 +46,7 @@ def pool(part: tuple[int, str]) -> Trains:
     return data
 
 
-def run(job: tuple[str, int]) -> dict:
+def run(job: tuple[str, int]) -> list[dict]:
     """Train one head with one seed and measure it."""
     arm, seed = job
     torch.manual_seed(seed)
@@ -59,14 +58,16 @@ def run(job: tuple[str, int]) -> dict:
         shown = logits(network, [test_scenes()[index] for index in SHOWN])
         found = np.concatenate([scores.argmax(0) for _, scores in shown], 1)  # (129, 258)
         write_label(map_path(arm), found.astype(np.uint8), Trains.palette)
-    return {
-        "arm": arm,
-        "seed": seed,
-        "mean_iou": rounded(mean_iou),
-        **in_file(shares),
-        "parameters": sum(one.numel() for one in network.parameters()),
-        "seconds": round(seconds, 1),
-    }
+    return [
+        {
+            "arm": arm,
+            "seed": seed,
+            "mean_iou": rounded(mean_iou),
+            **in_file(shares),
+            "parameters": sum(one.numel() for one in network.parameters()),
+            "seconds": round(seconds, 1),
+        }
+    ]
 
 
 def in_file(shares: dict[str, Shares]) -> dict:
@@ -80,22 +81,16 @@ def predict(arm: str) -> dict:
     return in_file(predicted(fields(ARMS[arm]()), test_scenes(TEST[0])))
 
 
-def digest(data: Trains) -> str:
-    """SHA-256 of all pixels and labels."""
-    images, labels = data.pool()
-    return hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
-
-
 def main() -> None:
     far = np.concatenate([one.engine_distance[one.train > 0] for one in test_scenes(TEST[0])])
     content = {
         "source": "a unit tells what it sees: v1, section 4.3; v2, table 3; v3, tables 3 and 5",
         "recipe": asdict(recipe(0)),
-        "train": pool(TRAIN).header() | {"sha256": digest(pool(TRAIN))},
-        "test": pool(TEST).header() | {"sha256": digest(pool(TEST))},
+        "train": pool(TRAIN).header() | {"sha256": digest(pool(TRAIN).pool())},
+        "test": pool(TEST).header() | {"sha256": digest(pool(TEST).pool())},
         "pixels": np.histogram(far[~np.isnan(far)], 15, (0, 120))[0].tolist(),
     }
-    fill(FOLDER / "trains.json", list(ARMS), content, predict, run)
+    fill(FOLDER / "trains.json", content, list(ARMS), run, predict)
 
 
 if __name__ == "__main__":

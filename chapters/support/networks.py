@@ -163,6 +163,7 @@ def v3plus(
     convolution: str = "plain",
     atrous_rates: Sequence[int] = RATES,
     align_corners: bool = False,
+    channels: int = CHANNELS,
 ) -> DeepLabV3Plus:
     """DeepLab v3+ on ResNet-18, plain as in the paper's tables for ResNet, or separable."""
     return DeepLabV3Plus(
@@ -170,15 +171,16 @@ def v3plus(
         CLASSES,
         output_stride=output_stride,
         width=RESNET_WIDTH,
+        channels=channels,
         atrous_rates=atrous_rates,
         convolution=convolution,
         align_corners=align_corners,
     )
 
 
-def v3plus_low_48() -> DeepLabV3Plus:
+def v3plus_low_48(output_stride: int = 16) -> DeepLabV3Plus:
     """The same, with three times as many channels of the shallow map."""
-    return with_decoder(v3plus(), 48, ((3, CHANNELS), (3, CHANNELS)))
+    return with_decoder(v3plus(output_stride), 48, ((3, CHANNELS), (3, CHANNELS)))
 
 
 def v3plus_whole() -> DeepLabV3Plus:
@@ -230,11 +232,12 @@ def read_as(trained: DeepLabV3Plus, switch: str) -> DeepLabV3Plus:
 
 
 LONG = {"iterations": BEFORE}
+LONGER = {"iterations": 2 * BEFORE}  # by BEFORE some seeds have not learned the plates
 
 NETWORKS: dict[str, Network] = {
     # Stand for the networks trained on ImageNet: all others of a seed begin with their backbones.
     "resnet": Network(lambda: fcn(8), "resnet", changes=LONG),
-    "vgg": Network(fcn_on_vgg, "vgg", changes=LONG),
+    "vgg": Network(fcn_on_vgg, "vgg", changes=LONGER),
     # From random weights, so that none has an advantage.
     "fcn-32-random": Network(lambda: fcn(32), "resnet", changes=LONG),
     "fcn-16-random": Network(lambda: fcn(16), "resnet", changes=LONG),
@@ -266,6 +269,11 @@ NETWORKS: dict[str, Network] = {
     "v3plus-separable": Network(lambda: v3plus(convolution="separable"), "v3plus", "resnet"),
     "v3plus-low-48": Network(v3plus_low_48, "v3plus", "resnet"),
     "v3plus-os8": Network(lambda: v3plus(8), "v3plus-os8", "resnet"),
+    "v3plus-os8-low-48": Network(lambda: v3plus_low_48(8), "v3plus-os8", "resnet"),
+    "v3plus-wide": Network(lambda: v3plus(channels=2 * CHANNELS), "v3plus", "resnet"),
+    "v3plus-wide-separable": Network(
+        lambda: v3plus(convolution="separable", channels=2 * CHANNELS), "v3plus", "resnet"
+    ),
     "v3plus-aligned": Network(SWITCHES["corners aligned"], "v3plus", "resnet"),
     "v3plus-rates": Network(SWITCHES["rates twice as large"], "v3plus", "resnet"),
     "v3plus-whole": Network(SWITCHES["whole stage dilated"], "v3plus", "resnet"),

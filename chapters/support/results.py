@@ -1,30 +1,19 @@
-"""Results of the longer experiments: read, summed up over seeds, judged by a rule, and drawn.
+"""Results of the longer experiments: read, summed up over seeds, and drawn.
 
-Each file in assets/results/experiments holds one experiment: its arms, what the paper says about
-them as comparisons, and for every arm and seed what was measured. assets/experiments/run.py writes
-it. Arms with the same seed saw the same scenes in the same order, so that they are compared in
-pairs.
+Each file in assets/results/experiments holds one experiment: its arms, and for every arm and seed
+what was measured. `make experiments` writes it. Arms with the same seed saw the same scenes in the
+same order, so that they are compared in pairs; `support.verdicts` judges what is claimed of them.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 
 from dlseg.book import CYCLE, INK, MARKERS, find_root
 
-SEEDS = 5  # fewer decide nothing
-REPRODUCES, DOES_NOT = "reproduces", "does not at this scale"
-OPPOSITE, TOO_FEW = "the opposite at this scale", "too few seeds"
-RULE = (
-    f"With at least {SEEDS} seeds, a comparison '{REPRODUCES}' where the difference of every "
-    "single seed has the paper's sign (where the claim is that something is kept: where no seed "
-    f"loses the margin); it is '{OPPOSITE}' where every seed has the other sign (loses the "
-    f"margin); else it '{DOES_NOT}'."
-)
 RADIUS = 4.5  # of a drawn point
 LIVE = "assets/results/live_runs.json"
 
@@ -64,20 +53,6 @@ class Paired:
     def agree(self) -> int:
         """How many seeds have a difference above minus the margin."""
         return sum(one > -self.margin for one in self.differences)
-
-    @property
-    def verdict(self) -> str:
-        """What `RULE` says."""
-        if len(self.differences) < SEEDS:
-            return TOO_FEW
-        if self.agree == len(self.differences):
-            return REPRODUCES
-        opposed = all(one < -self.margin for one in self.differences)
-        return OPPOSITE if opposed else DOES_NOT
-
-    def __str__(self) -> str:
-        seeds = len(self.differences)
-        return f"{self.spread}, {self.agree} of {seeds} seeds agree: {self.verdict}"
 
 
 @dataclass(frozen=True)
@@ -119,14 +94,6 @@ class Results:
         """`first` minus `second`, seed by seed; either may be a difference itself."""
         one, other = self.by_seed(first, measure), self.by_seed(second, measure)
         return Paired(tuple(one[seed] - other[seed] for seed in one if seed in other), margin)
-
-    def verdicts(self) -> list[tuple[str, str, Paired]]:
-        """The comparisons of the experiment: what is claimed, of which measure, and what came."""
-        keys = itemgetter("claim", "measure", "first", "second", "margin")
-        return [
-            (claim, measure, self.compare(first, second, measure, margin))
-            for claim, measure, first, second, margin in map(keys, self.content["comparisons"])
-        ]
 
 
 def load(name: str, folder: Path | None = None) -> Results:

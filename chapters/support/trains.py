@@ -75,6 +75,26 @@ class TrainNetwork(nn.Module):
         return upsample(self.scores(x), x.shape[2:], align_corners=True)  # (B, C, H, W)
 
 
+class SummedNetwork(TrainNetwork):
+    """The same branches, each with a classifier of its own, their scores summed: v2's ASPP.
+
+    branches: as for `TrainNetwork`.
+    """
+
+    def __init__(self, branches: Sequence[nn.Module]):
+        nn.Module.__init__(self)
+        self.backbone = trunk()
+        self.heads = nn.ModuleList(
+            nn.Sequential(branch, conv(CHANNELS, HIDDEN, 1), nn.Conv2d(HIDDEN, CLASSES, 1))
+            for branch in branches
+        )
+
+    def scores(self, x: Tensor) -> Tensor:
+        """The classes' scores on every eighth pixel: (B, 3, H, W) to (B, C, H/8, W/8)."""
+        features = self.backbone(x)  # (B, 64, H/8, W/8)
+        return sum(head(features) for head in self.heads)
+
+
 def _parallel(*atrous_rates: int, image_pooling: bool = False) -> Callable[[], TrainNetwork]:
     return lambda: TrainNetwork(branches(*atrous_rates), image_pooling)
 
@@ -86,6 +106,7 @@ ARMS: dict[str, Callable[[], TrainNetwork]] = {
     "rates 3, 6, 9, 12": _parallel(3, 6, 9, 12),
     "rate 1, image pooling": _parallel(1, image_pooling=True),
     "rates 3, 6, 9, 12, image pooling": _parallel(3, 6, 9, 12, image_pooling=True),
+    "rates 3, 6, 9, 12, summed": lambda: SummedNetwork(branches(3, 6, 9, 12)),
     "dense 7x7": lambda: TrainNetwork([conv(FEATURES, CHANNELS, 7)]),
     "cascade 1, 1, 1": lambda: TrainNetwork(cascade(1, 1, 1)),
     "cascade 1, 2, 4": lambda: TrainNetwork(cascade(1, 2, 4)),

@@ -80,7 +80,7 @@ def curves_picture(*panels: Panel) -> Picture:
         _add_own(axes, panel)
         what = "engine" if panel.kind == "train" else "sun or moon"
         axes.set(title=panel.title, xlabel=f"distance from the {what}, pixels", ylim=(0.4, 1.04))
-        axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=3)
+        axes.legend(fontsize=8.5, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=3)
     np.atleast_1d(all_axes)[0].set_ylabel("share that is right")
     return from_figure(figure, f"Share that is right, by distance. {' '.join(told)}")
 

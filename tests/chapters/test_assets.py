@@ -17,6 +17,7 @@ MADE = {
     "make_atrous_animation.py": "assets/atrous.svg",
     "make_paper_tables.py": "chapters/A-paper-tables.md",
     "make_references.py": "chapters/references.md",
+    "make_verdicts.py": "chapters/A-verdicts.md",
 }
 
 

@@ -141,7 +141,7 @@ def bars_picture(live: Mapping[str, float], guess: Mapping[str, float] | None) -
             if guess:
                 places = [int(place) for place in guess]
                 axes.plot(places, list(guess.values()), color=INK, linewidth=4, alpha=0.3)
-            axes.legend(fontsize=7, loc="lower left")
+            axes.legend(fontsize=8.5, loc="lower left")
         if axes is not all_axes[0]:
             axes.set_yticklabels([])
     all_axes[0].set_ylabel("share that is right")

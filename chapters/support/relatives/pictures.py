@@ -185,7 +185,7 @@ def results_picture(results: Sequence[tuple[str, float, str]]) -> Picture:
         own = name.startswith("DeepLab")
         look = {"color": BLUE} if own else {"color": PAPER, "edgecolor": INK, "hatch": "////"}
         drawn = axes.barh(row, float(value), height=0.66, **look)
-        axes.bar_label(drawn, [f"{value}  {source}"], padding=3, fontsize=8)
+        axes.bar_label(drawn, [f"{value}  {source}"], padding=3, fontsize=8.5)
     axes.set(yticks=range(len(results)), yticklabels=[name for name, *_ in results])
     axes.set(xlim=(55, 97), xlabel="mIoU on Pascal VOC 2012 test, %")
     axes.invert_yaxis()

@@ -33,7 +33,7 @@ def crop_picture(
         f"the crop sees {seen:.0%} of it",
         f"{padding:.0%} of the crop is padding, without a loss",
         f"at output stride 16 that is {units[1]} x {units[0]} units",
-        *(f"rate {rate}: all nine taps on it at {_all_taps(units, rate):.0%}" for rate in RATES),
+        *(f"rate {rate}: all nine taps on it at {all_taps(units, rate):.0%}" for rate in RATES),
     ]
     title = f"{picture}, scale {scale:g}, crop {crop_size}"
     parts = [svg.text(LEFT, 22, title, size=14), *_crop_drawing(scaled, crop_size)]
@@ -41,7 +41,7 @@ def crop_picture(
     return from_svg(svg.document(740, TOP + ROOM + 12, parts), f"{title}: {'; '.join(lines)}.")
 
 
-def _all_taps(units: Sequence[int], rate: int) -> float:
+def all_taps(units: Sequence[int], rate: int) -> float:
     """Share of the units of a map (rows, columns) at which a 3x3 has no tap outside."""
     free = [max(0, side - 2 * rate) for side in units]
     return free[0] * free[1] / (units[0] * units[1])

@@ -1,6 +1,6 @@
 """Exercises of chapter 13."""
 
-from statistics import median
+from math import comb
 
 import numpy as np
 
@@ -150,49 +150,77 @@ views = Exercise(
 )
 
 
-def _verdict(first, second):
-    gains = [a - b for a, b in zip(first, second, strict=True)]
-    if len(gains) < 5:
-        return "open"
-    if all(gain > 0 for gain in gains):
-        return "better"
-    return "worse" if all(gain < 0 for gain in gains) else "open"
+def _chance(first, second):
+    wins = sum(a > b for a, b in zip(first, second, strict=True))
+    return _at_least(wins, len(first))
 
 
-def _ranges(first, second):
-    if min(first) > max(second):
-        return "better"
-    return "worse" if max(first) < min(second) else "open"
+def _at_least(wins, seeds):
+    return sum(comb(seeds, heads) for heads in range(wins, seeds + 1)) / 2**seeds
 
 
-def _most(first, second):
-    agree = sum(a > b for a, b in zip(first, second, strict=True))
-    return "better" if agree > len(first) / 2 else "worse"
+def _exactly(first, second):
+    wins = sum(a > b for a, b in zip(first, second, strict=True))
+    return comb(len(first), wins) / 2 ** len(first)
 
 
-verdict = Exercise(
-    solution=_verdict,
-    because="Pairs of one seed share their start and their scenes, so that their difference says "
-    "more than two ranges do.",
+def _ties(first, second):
+    wins = sum(a >= b for a, b in zip(first, second, strict=True))
+    return _at_least(wins, len(first))
+
+
+def _sorted(first, second):
+    return _chance(sorted(first), sorted(second))
+
+
+chance = Exercise(
+    solution=_chance,
+    because="Pairs of one seed share their start and their scenes. If the networks were equally "
+    "good, each pair would be a coin, and coins fall in 2 to the number of seeds ways.",
     cases=(
         ([0.52, 0.47, 0.50, 0.55, 0.49], [0.51, 0.44, 0.48, 0.52, 0.47]),
         ([0.52, 0.47, 0.50, 0.55, 0.49], [0.51, 0.48, 0.48, 0.52, 0.47]),
         ([0.30, 0.31, 0.29, 0.32, 0.30], [0.33, 0.34, 0.30, 0.35, 0.31]),
-        ([0.50, 0.51, 0.52, 0.40, 0.41], [0.49, 0.50, 0.51, 0.60, 0.61]),
-        ([0.60, 0.61], [0.50, 0.51]),
+        ([0.50, 0.51, 0.52, 0.40, 0.41, 0.45], [0.49, 0.50, 0.51, 0.60, 0.41, 0.44]),
+        ([0.6 + 0.01 * seed for seed in range(10)], [0.59] * 10),
     ),
     mistakes=in_pairs(
-        lambda first, second: "better" if median(first) > median(second) else "worse",
-        "Two medians always differ a little. Ask every pair of one seed.",
-        _ranges,
-        "Ranges of two networks may overlap while every pair says the same: what a seed makes "
-        "easy or hard, it does to both.",
-        lambda first, second: _verdict(first * 5, second * 5),
-        "Fewer than five pairs decide nothing: two coins fall alike every second time.",
-        lambda first, second: _verdict(first, second).replace("worse", "open"),
-        "Where every seed says worse, that is a result too.",
-        _most,
-        "More than half of five says little: a coin does that every second time. The rule asks "
-        "for all.",
+        _exactly,
+        "That is the chance of just so many wins. As many or more would have convinced you too.",
+        lambda first, second: 1 - _chance(first, second),
+        "That is the chance of fewer wins.",
+        _ties,
+        "A tie is no win.",
+        _sorted,
+        "Do not sort them: the first of one belongs to the first of the other, by its seed.",
+        lambda first, second: min(1, 2 * _chance(first, second)),
+        "Two-sided: the claim says which of the two is better, so only one side counts.",
+        lambda first, second: 2.0 ** -len(first),
+        "That is the chance to win on every seed. Here the first may have lost on some.",
+    ),
+)
+
+
+def _fitting(height, width, output_stride, share):
+    rows, columns = -(-height // output_stride), -(-width // output_stride)
+    left = [max(0, rows - 2 * rate) * max(0, columns - 2 * rate) for rate in range(rows)]
+    return max(rate for rate, units in enumerate(left) if units >= share * rows * columns)
+
+
+fitting = Exercise(
+    solution=_fitting,
+    because="A rate is large or small for a map, never in itself.",
+    cases=((180, 240, 16, 0.39), (513, 513, 16, 0.39), (513, 513, 8, 0.39), (97, 1025, 16, 0.1)),
+    mistakes=in_pairs(
+        lambda h, w, stride, share: _fitting(h, w, 1, share),
+        "A rate counts units of the map, of which there is one for each `output_stride` pixels.",
+        lambda h, w, stride, share: _fitting(2 * h, 2 * w, stride, share),
+        "The taps lie `rate` units away on both sides: a map of n rows leaves n - 2 * rate.",
+        lambda h, w, stride, share: _fitting(w, w, stride, share),
+        "The image is not square, and neither is the map.",
+        lambda h, w, stride, share: _fitting(h, w, stride, share) + 1,
+        "That rate leaves fewer than `share`; the one before it is the largest that does not.",
+        lambda h, w, stride, share: _fitting(h, w, stride, 1 - share),
+        "`share` is what must be left, not what may be lost.",
     ),
 )

@@ -218,7 +218,7 @@ def gains_picture() -> Picture:
         range(len(rows)), [row.points for row in rows], color=[KINDS[row.kind] for row in rows]
     )
     labels = [f"{row.points:.2f}   {row.kind}, {row.source}" for row in rows]
-    axes.bar_label(drawn, labels, padding=3, fontsize=8)
+    axes.bar_label(drawn, labels, padding=3, fontsize=8.5)
     axes.set(yticks=range(len(rows)), yticklabels=[row.what for row in rows])
     axes.set(xlabel="points of mIoU on Pascal VOC val", xlim=(0, 17.5))
     axes.invert_yaxis()

@@ -12,6 +12,7 @@ from dlseg.data import Folder, read_label
 from dlseg.inference import label_image
 from dlseg.training import load_network
 from support.maps import hexadecimal
+from support.results import load, spread
 from support.shown import Shown, side_by_side
 from support.your_own_pictures import lost, walk
 from support.your_own_pictures.desk import Desk
@@ -29,7 +30,7 @@ def of_arm(arm: str) -> Picture:
         if arm != MASKS:
             labels = read_label(walk.map_path(arm, index), len(lost.CLASSES))
         items.append(Shown("", image, labels))
-    title = f"{arm}: mean IoU {walk.spread(scores)}" if scores else arm
+    title = f"{arm}: mean IoU {spread(scores)}" if scores else arm
     items[0] = items[0]._replace(title=title)
     alt = f"Three test pictures under their labels; {title}."
     return side_by_side(items, alt, light=True, words=WORDS)
@@ -51,7 +52,7 @@ def all_arms() -> Picture:
     axes.set(yticks=range(len(arms)), yticklabels=arms, xlabel="mean IoU on 60 other pictures")
     axes.set(title="a point for each seed, a bar at the median")
     axes.invert_yaxis()
-    told = "; ".join(f"{arm} {walk.spread(walk.runs(arm))}" for arm in arms)
+    told = "; ".join(f"{arm} {spread(walk.runs(arm))}" for arm in arms)
     return from_figure(figure, f"A row of points for each way to train. {told}.")
 
 
@@ -83,21 +84,20 @@ def clip(desk: Desk, places: tuple[int, ...] = (0, 5, 11)) -> Picture:
     return side_by_side(items, alt, light=True, words=WORDS)
 
 
-def streets_table() -> str:
+def streets_table(arms: tuple[str, ...] = walk.STREET_ARMS) -> str:
     """The experiment on CamVid, a line for each way to train."""
-    rows = {arm: walk.runs(arm, results=walk.STREETS) for arm in walk.STREET_ARMS}
-    return "\n".join(f"{arm:22} {walk.spread(scores)}" for arm, scores in rows.items())
+    of = load("streets")
+    return "\n".join(f"{arm:22} {of.median_and_range(arm, 'mean_iou')}" for arm in arms)
 
 
-def crf_table(classes: tuple[str, ...] = ("sky", "building", "pavement", "sign", "cyclist")) -> str:
-    """IoU of some classes of CamVid before a CRF and after, of the decoder with seed 0."""
-    before, after = (walk.runs("decoder", key, walk.STREETS)[0] for key in ("iou", "crf"))
-    places = [walk.street_classes().index(name) for name in classes]
-    lines = [
-        f"{name:12} {before[i]:.3f} {after['iou'][i]:9.3f}"
-        for name, i in zip(classes, places, strict=True)
-    ]
-    return "\n".join([f"{'':12} before     after", *lines])
+def crf_table() -> str:
+    """IoU of every class of CamVid with the decoder, and what a CRF behind it adds."""
+    of, lines = load("streets"), [f"{'':12} {'before':24} gained by the CRF"]
+    for measure in ("mean_iou", *(f"iou/{name}" for name in of.content["runs"][0]["iou"])):
+        before = of.median_and_range("decoder", measure)
+        gained = of.compare("decoder + CRF", "decoder", measure).spread
+        lines.append(f"{measure.removeprefix('iou/'):12} {before!s:24} {gained}")
+    return "\n".join(lines)
 
 
 def street(desk: Desk, folder: Path) -> Picture:

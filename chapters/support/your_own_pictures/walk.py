@@ -3,7 +3,6 @@
 import json
 from dataclasses import fields, replace
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import torch
@@ -16,9 +15,8 @@ from dlseg.training import Recipe
 from support.your_own_pictures import lost
 
 BACKBONE, RESULTS = "assets/results/small_backbone.npz", "assets/results/own_pictures"
-STREETS = "assets/results/streets.json"
-STREET_ARMS = ("1x1", "1x1, no weights", "1x1, balanced", "1x1, 32 pictures", "decoder", "whole")
-STREET_ARMS += ("whole, random weights",)
+STREET_ARMS = ("head", "head, no weights", "head, balanced", "head, 32 pictures", "decoder")
+STREET_ARMS += ("whole", "whole, random weights")
 TEST, SHOWN = range(1000, 1060), (3, 5, 6)  # numbers of the test pictures; places of those shown
 COUNTS = (4, 8, 16, 32)  # pictures to train on; else 80
 # What `dlseg train` makes of the chapter's options.
@@ -87,21 +85,11 @@ def camvid() -> Path | None:
     return folder if weights is not None and folder.exists() else None
 
 
-def runs(arm: str, measure: str = "mean_iou", results: str = f"{RESULTS}/runs.json") -> list:
-    """What the trainings of an experiment's arm gave, by seed."""
-    text = (find_root() / results).read_text(encoding="utf-8")
+def runs(arm: str, measure: str = "mean_iou") -> list:
+    """What the trainings of an arm of the walk gave, by seed."""
+    text = (find_root() / RESULTS / "runs.json").read_text(encoding="utf-8")
     found = [run for run in json.loads(text)["runs"] if run["arm"] == arm]
-    return [run[measure] for run in sorted(found, key=lambda run: run["seed"]) if measure in run]
-
-
-def street_classes() -> list[str]:
-    """The classes of CamVid, in the order of their labels."""
-    return json.loads((find_root() / STREETS).read_text(encoding="utf-8"))["classes"]
-
-
-def spread(values: list[float]) -> str:
-    """Median, smallest and largest."""
-    return f"{median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+    return [run[measure] for run in sorted(found, key=lambda run: run["seed"])]
 
 
 def map_path(arm: str, index: int) -> Path:
