@@ -25,11 +25,10 @@ HEAD = "| claim | experiment | measure | difference | seeds | chance | corrected
 def row(one: Judged) -> str:
     """One line of a table."""
     claim, seeds = one.claim, len(one.paired.differences)
-    words = f"{claim.claim} (within {claim.margin})" if claim.margin else claim.claim
     chances = [f"{one.chance:.3f}", f"{one.corrected:.3f}"] if seeds >= SEEDS else ["-", "-"]
     agree = f"{one.paired.agree} of {seeds}"
     verdict = one.verdict if seeds >= SEEDS else "-"
-    cells = [words, claim.experiment, f"`{claim.measure}`", one.paired.spread, agree]
+    cells = [claim, claim.experiment, f"`{claim.measure}`", one.paired.spread, agree]
     return f"| {' | '.join(map(str, [*cells, *chances, verdict]))} |"
 
 
@@ -39,14 +38,17 @@ def table(chapter: str) -> str:
 
 
 def costs() -> str:
-    """What all trainings took, and on what."""
-    files = [
-        json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted((ROOT / "assets/results/experiments").glob("*.json"))
-    ]
-    hours, runs = sum(one["minutes"] for one in files) / 60, sum(len(one["runs"]) for one in files)
+    """How many networks were trained, and how long; one that several experiments look at is one."""
+    seconds = {}
+    for path in sorted((ROOT / "assets/results/experiments").glob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for run in content["runs"]:
+            name = content["arms"][run["arm"]].get("network", (path.stem, run["arm"]))
+            seconds[name, run["seed"]] = run["seconds"]
+    trained = [one for one in seconds.values() if one]  # a view of a network took none
     return (
-        f"All {runs:,} runs took {hours:.1f} hours of one core. The files of results name seeds, "
+        f"{len(trained)} networks were trained, in {sum(trained) / 3600:.1f} hours of one core; "
+        "the backbones that some of them begin with come on top. The files of results name seeds, "
         "versions, recipes and the SHA-256 of all pictures; `make experiments` makes them again."
     )
 

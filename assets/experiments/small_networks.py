@@ -6,7 +6,6 @@ float16, NAME.npz, and its scores on scenes that it has not seen, with and witho
 """
 
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "chapters"))  # for what chapters share
@@ -37,7 +36,6 @@ def main() -> None:
         torch.manual_seed(0)
         model, learn, test = row.build(), row.data(row.scenes, "train"), row.data(1000, "test")
         learn.pool()
-        began = time.time()
         model, seconds = train_kept(model, recipe(name), learn, "cpu", KEPT / f"small-{name}")
         matrix = evaluate(model, test)
         write_numbers(name, model)
@@ -51,7 +49,6 @@ def main() -> None:
                 "versions": {"torch": torch.__version__, "numpy": np.__version__},
                 "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
                 "hours": round(seconds / 3600, 2),
-                "clock": round((time.time() - began) / 3600, 2),
                 "mean_iou": rounded(matrix.mean_iou()),
                 "rounded": rounded(evaluate(load(name), test).mean_iou()),
                 "iou": dict(zip(test.classes, rounded_all(matrix), strict=True)),

@@ -36,6 +36,9 @@ class Claim:
     measure: str = "mean_iou"
     margin: float = 0.0
 
+    def __str__(self) -> str:
+        return f"{self.claim} (within {self.margin})" if self.margin else self.claim
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -123,4 +126,4 @@ def judged(experiment: str, chapter: str | None = None) -> list[Judged]:
 def show_claims(experiment: str, chapter: str | None = None) -> None:
     """Print them: what is claimed, of which measure, what came of it."""
     for one in judged(experiment, chapter):
-        print(f"* {one.claim.claim} [{one.claim.measure}]\n    {one}")
+        print(f"* {one.claim} [{one.claim.measure}]\n    {one}")

@@ -223,6 +223,14 @@ def results(**arms) -> experiments.Results:
     return experiments.Results({"arms": dict.fromkeys(arms), "runs": runs})
 
 
+@pytest.mark.parametrize("pixels", [3, 0, -3])
+def test_moved_logits_are_those_of_a_picture_moved(pixels):
+    y = torch.rand(2, 3, 8, 9)
+    moved = measuring.Moved(nn.Identity(), pixels)(y)
+    rows, columns = (torch.arange(n).sub(pixels).clamp(0, n - 1) for n in y.shape[2:])
+    assert torch.equal(moved, y[:, :, rows][:, :, :, columns])  # edges go on
+
+
 def test_median_and_range():
     toy = results(a=[0.1, 0.5, 0.2], b=[0, 0, 0])
     assert toy.median_and_range("a", "mean_iou") == experiments.Spread(0.2, 0.1, 0.5)
