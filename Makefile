@@ -57,7 +57,7 @@ test-package: $(VENV)/.test
 test-chapters: $(VENV)/.test
 	$(BIN)/dlseg test $(CHAPTERS)
 
-test-nightly: $(VENV)/.test
+test-nightly: $(VENV)/.test $(VENV)/.browser site
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m nightly --hypothesis-profile nightly
 
 run: $(VENV)/.test
@@ -67,7 +67,7 @@ site: $(VENV)/.site
 	$(BIN)/dlseg site
 
 test-browser: $(VENV)/.browser site
-	$(BIN)/python -m pytest -m browser tests/browser
+	$(BIN)/python -m pytest -m "browser and not nightly" tests/browser
 
 # Every set of tools, for a machine that runs all the tests.
 tools: $(VENV)/.test $(VENV)/.site $(VENV)/.browser $(VENV)/.onnx

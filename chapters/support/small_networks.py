@@ -25,12 +25,12 @@ class Small:
     scenes: int
     changes: dict = field(default_factory=dict)
 
-    def build(self) -> DeepLabV3Plus:
+    def build(self, output_stride: int = 8) -> DeepLabV3Plus:
         """The network, with random weights: 236,946 parameters for ten classes."""
         return DeepLabV3Plus(
             "resnet18",
             self.data.num_classes,
-            output_stride=8,
+            output_stride=output_stride,
             width=0.125,
             channels=24,
             atrous_rates=(1, 2, 3),  # at output stride 16: 2, 4, 6
@@ -60,11 +60,22 @@ def numbers(model: nn.Module) -> np.ndarray:
     return torch.cat([one.flatten() for one in floats(model.state_dict()).values()]).half().numpy()
 
 
+def kept_numbers(name: str) -> np.ndarray:
+    """The kept weights, float16."""
+    with np.load(find_root() / FOLDER / f"{name}.npz") as file:
+        return file["numbers"]
+
+
+def told(name: str) -> tuple[list[tuple[str, list[int]]], np.ndarray]:
+    """Names and shapes of the kept weights, and the weights, for a page that computes."""
+    state = floats(NETWORKS[name].build().state_dict())
+    return [(key, list(value.shape)) for key, value in state.items()], kept_numbers(name)
+
+
 def load(name: str) -> DeepLabV3Plus:
     """The trained network, "scenes" or "trains", ready to predict."""
     model = NETWORKS[name].build()
-    with np.load(find_root() / FOLDER / f"{name}.npz") as file:
-        kept = torch.from_numpy(file["numbers"].astype(np.float32))
+    kept = torch.from_numpy(kept_numbers(name).astype(np.float32))
     state = floats(model.state_dict())
     parts = kept.split([value.numel() for value in state.values()])
     state = {key: part.view_as(state[key]) for key, part in zip(state, parts, strict=True)}

@@ -13,6 +13,7 @@ from dlseg.book.frames import HINT, SUFFIX, Frames
 from dlseg.book.picture import Picture
 
 MOST_PICTURES = 800
+PACE = 150  # milliseconds from stop to stop while it plays
 
 
 def _range(name: str, values: list) -> str:
@@ -32,11 +33,22 @@ class Explorer:
     draw: takes one keyword per slider and returns a `Picture`; its defaults are the first view.
     stops: for each parameter of `draw`, the values its control runs through: numbers make a
         slider, strings a dropdown.
-    Raises: ValueError if the stops do not fit the function, or are too many to print.
+    play: the parameter that a button runs through by itself, where something travels.
+    strip: what stands for it on paper: the name of a parameter, for four of its stops from end to
+        end, by default the first; or the views, each the parameters that are not as at first.
+    Raises: ValueError if the stops do not fit the function, or are too many to print, or play or
+        strip name what is no stop.
     """
 
-    def __init__(self, draw: Callable[..., Picture], **stops: Sequence):
-        self.draw = draw
+    def __init__(
+        self,
+        draw: Callable[..., Picture],
+        *,
+        play: str | None = None,
+        strip: str | Sequence[dict] | None = None,
+        **stops: Sequence,
+    ):
+        self.draw, self.play = draw, play
         self.stops = {name: list(values) for name, values in stops.items()}
         parameters = inspect.signature(draw).parameters
         if list(parameters) != list(self.stops):
@@ -50,6 +62,27 @@ class Explorer:
                 raise ValueError(f"the default {name}={value!r} must be one of {self.stops[name]}")
         if len(self) > MOST_PICTURES:
             raise ValueError(f"{len(self)} pictures are too many to print: thin the stops")
+        if play is not None and play not in self.stops:
+            raise ValueError(f"play must be one of {list(self.stops)}, got {play!r}")
+        if not strip or isinstance(strip, str):
+            strip = self._ends(strip or next(iter(stops), ""))
+        self.strip = [self._place(view) for view in strip]
+
+    def _ends(self, name: str) -> list[dict]:
+        """Four stops of a parameter from end to end, or as many as it has."""
+        values = self.stops.get(name, [None])  # what is no parameter has no place either
+        count = min(4, len(values))
+        places = [round(i * (len(values) - 1) / max(1, count - 1)) for i in range(count)]
+        return [{name: values[place]} for place in places]
+
+    def _place(self, view: dict) -> int:
+        """The number of a picture in `sweep`; ValueError for what is no stop."""
+        place = 0
+        for name, value in (self.first | view).items():
+            if name not in self.stops or value not in self.stops[name]:
+                raise ValueError(f"strip: {name}={value!r} is no stop of {self._ranges()}")
+            place = place * len(self.stops[name]) + self.stops[name].index(value)
+        return place
 
     def __len__(self) -> int:
         return math.prod(len(values) for values in self.stops.values())
@@ -82,7 +115,15 @@ class Explorer:
         for control in controls.values():
             control.observe(redraw, "value")
         redraw()
-        return ipywidgets.VBox([*controls.values(), view])
+        buttons = [self._button(controls[self.play])] if self.play else []
+        return ipywidgets.VBox([*controls.values(), *buttons, view])
+
+    def _button(self, control: ipywidgets.Widget) -> ipywidgets.Play:
+        """What runs a control through its stops."""
+        last = len(self.stops[self.play]) - 1
+        button = ipywidgets.Play(max=last, value=control.index, interval=PACE)
+        ipywidgets.link((button, "value"), (control, "index"))
+        return button
 
     def _control(self, name: str) -> ipywidgets.Widget:
         words = isinstance(self.stops[name][0], str)
@@ -99,7 +140,9 @@ class Explorer:
         """Every picture, with the stops of the sliders that lead to it."""
         stops = [(name.replace("_", " "), values) for name, values in self.stops.items()]
         first = [self.stops[name].index(value) for name, value in self.first.items()]
-        return Frames(stops, first, [picture for _, picture in self.sweep()])
+        play = None if self.play is None else list(self.stops).index(self.play)
+        pictures = [picture for _, picture in self.sweep()]
+        return Frames(stops, first, pictures, play, self.strip)
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         if not publish.executed_for_the_book():

@@ -22,12 +22,15 @@ class Frames:
     """Every picture of an explorer.
 
     stops: (name, values) of every slider. first: the place of the first view on each.
-    pictures: one for every combination, last slider fastest.
+    pictures: one for every combination, last slider fastest. play: the slider that a button runs
+    through. strip: the pictures that stand for all on paper.
     """
 
     stops: Sequence[tuple[str, list]]
     first: Sequence[int]
     pictures: Sequence[Picture]
+    play: int | None = None
+    strip: Sequence[int] = ()
 
     @property
     def first_picture(self) -> Picture:
@@ -39,18 +42,23 @@ class Frames:
 
     def pack(self) -> bytes:
         """The compressed file; the same pictures give the same bytes."""
-        content = {"stops": list(self.stops), "first": list(self.first), "frames": self._rows()}
+        content = self._told() | {"frames": self._rows()}
         return lzma.compress(json.dumps(content).encode())
 
     def html(self) -> str:
         """The first picture and all others, packed; site/_static/explorer.js adds the controls."""
         packed = base64.b64encode(gzip.compress(json.dumps(self._rows()).encode(), mtime=0))
+        data = "".join(f' data-{k}="{html.escape(json.dumps(v))}"' for k, v in self._told().items())
         return (
-            f'<div class="explorer" data-stops="{html.escape(json.dumps(list(self.stops)))}" '
-            f'data-first="{list(self.first)}">{self.first_picture.html()}'
+            f'<div class="explorer"{data}>{framed(self.first_picture)}'
             f"<p><em>{HINT}.</em></p>"
             f'<script type="text/plain">{packed.decode()}</script></div>'
         )
+
+    def _told(self) -> dict:
+        """All but the pictures."""
+        told = {"stops": list(self.stops), "first": list(self.first), "strip": list(self.strip)}
+        return told if self.play is None else told | {"play": self.play}
 
     def still(self) -> Picture:
         """The first picture, and below it a line that says how it moves."""
@@ -61,6 +69,15 @@ class Frames:
 
     def _rows(self) -> list:
         return [[p.mime, _text(p), p.alt, p.density] for p in self.pictures]
+
+
+def framed(picture: Picture) -> str:
+    """The picture in a frame that scrolls where a narrow page would make its words too small."""
+    width, _ = picture.size
+    return (
+        f'<div class="picture-frame" style="--natural:{width}px" tabindex="0" role="group" '
+        f'aria-label="Picture">{picture.html()}</div>'
+    )
 
 
 def _inner(picture: Picture) -> str:
@@ -85,7 +102,8 @@ def read_frames(path: Path) -> Frames:
     try:
         content = json.loads(lzma.decompress(path.read_bytes()))
         pictures = [_picture(*row) for row in content["frames"]]
-        return Frames(content["stops"], content["first"], pictures)
+        play, strip = content.get("play"), content["strip"]
+        return Frames(content["stops"], content["first"], pictures, play, strip)
     except (OSError, EOFError, lzma.LZMAError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"the frames in {path.name} cannot be read: {error}") from error
 

@@ -1,9 +1,11 @@
 """The static site: chapters, references and an index page, staged and given to Sphinx."""
 
+import ast
+import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
@@ -14,6 +16,7 @@ from dlseg.aside import new_file, new_folder
 from dlseg.book.child import run_child
 from dlseg.book.compare import Shown, kept, shown
 from dlseg.book.execute import FRAMES_FOLDER
+from dlseg.book.frames import Frames, framed
 from dlseg.book.manifest import Book, Chapter, chapter_table
 from dlseg.book.picture import PNG, Picture
 from dlseg.book.raster import DENSITY
@@ -54,15 +57,30 @@ def page_links(book: Book, chapter: Chapter) -> dict[str, str]:
 
 
 def index_page(book: Book) -> str:
-    """The first page, in MyST Markdown: title, purpose, picture, chapters and their questions."""
+    """The first page, in MyST Markdown: title, purpose, picture, chapters and their questions.
+
+    What site/front.md says stands in the place of purpose and picture.
+    """
+    front = book.root / "site/front.md"
     parts = [f"# {book.title}", book.description, f"![{ALT}]({PICTURE})"]
-    parts += [chapter_table(book), "Chapters without a link are in preparation."]
+    if front.is_file():
+        parts[1:] = [front.read_text(encoding="utf-8")]
+    parts += [chapter_table(book)]
+    if not all(chapter.path for chapter in book.chapters):
+        parts += ["Chapters without a link are in preparation."]
+    if more := [page.stem for page in pages(book)]:
+        parts.append(TOCTREE.format(caption="Try", names="\n".join(more)))
     written = [chapter for chapter in book.chapters if chapter.path]
     unnamed = "Start here"
     for part, chapters in groupby(written, key=lambda chapter: chapter.part):
         parts.append(TOCTREE.format(caption=part or unnamed, names=_names(chapters)))
         unnamed = "Appendix"
     return "\n\n".join(parts)
+
+
+def pages(book: Book) -> list[Path]:
+    """What the site has beside the chapters: the Markdown of site/pages."""
+    return sorted((book.root / "site/pages").glob("*.md"))
 
 
 def _names(chapters: Iterable[Chapter]) -> str:
@@ -74,19 +92,28 @@ def stage(book: Book, folder: Path) -> None:
     folder.mkdir()
     for chapter in book.chapters:
         if chapter.is_notebook:
-            stage_notebook(chapter.path, folder)
+            told = [
+                page for page in pages(book) if f"]({chapter.path.name}" in page.read_text("utf-8")
+            ]
+            stage_notebook(chapter.path, folder, told)
         elif chapter.path:
             shutil.copy(chapter.path, folder)
+    for page in pages(book):
+        shutil.copy(page, folder)
     shutil.copy(book.root / "assets" / PICTURE, folder)
     (folder / "index.md").write_text(index_page(book), encoding="utf-8")
 
 
-def stage_notebook(path: Path, folder: Path) -> None:
+def stage_notebook(path: Path, folder: Path, told: Iterable[Path] = ()) -> None:
     """Copy a notebook; its pictures become HTML: with alt text, as vectors, explorers alive.
 
+    told: pages of the site that speak of it, to which its first cell then leads.
     Raises: ValueError if a file beside the notebook is missing or another one.
     """
     notebook = nbformat.read(path, as_version=4)
+    for page in told:
+        title = page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        notebook.cells[0].source += f"\n**Try it** in this browser: [{title}]({page.name})."
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             for picture in shown([output]):
@@ -100,23 +127,57 @@ def picture_html(picture: Shown, folder: Path) -> str:
     folder: where such files lie.
     """
     if "file" in picture.about:
-        return kept(picture, folder).html()
-    return Picture(picture.png, PNG, picture.about["alt"], DENSITY).html()
+        found = kept(picture, folder)
+        return found.html() if isinstance(found, Frames) else framed(found)
+    return framed(Picture(picture.png, PNG, picture.about["alt"], DENSITY))
+
+
+def used_modules(notebook: Path) -> list[Path]:
+    """The modules of chapters/support that a notebook imports, and those that these import."""
+    found: dict[Path, None] = {}
+    todo = [_code(notebook)]
+    while todo:
+        for name in _imported(todo.pop()):
+            path = notebook.parent / f"{name.replace('.', '/')}.py"
+            if path.is_file() and path not in found:
+                found[path] = None
+                todo.append(path.read_text(encoding="utf-8"))
+    return list(found)
+
+
+def _code(notebook: Path) -> str:
+    cells = nbformat.read(notebook, as_version=4).cells
+    return "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+
+
+def _imported(code: str) -> Iterator[str]:
+    """Names of modules that may be imported: of `from a import b` both a and a.b."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
 
 
 def write_archive(book: Book, chapter: Chapter, folder: Path) -> None:
     """A zip in `folder` of all that a chapter needs where dlseg is installed.
 
-    It holds the notebook with its frames, its folder of chapters/support and what chapters share
-    there, the results and tables that it reads, and book.toml, by which they are found.
+    It holds the notebook with its frames, the modules of chapters/support that it imports, the
+    results that these read, the tables, and book.toml, by which they are found.
     """
-    source = chapter.path.parent
-    support = source / "support"
-    files = [book.root / "book.toml", chapter.path, *support.glob("*.py")]
-    files += (support / chapter.slug).glob("*.py")
+    source, results = chapter.path.parent, book.root / "assets/results"
+    modules = used_modules(chapter.path)
+    code = [_code(chapter.path), *(path.read_text(encoding="utf-8") for path in modules)]
+    read = {found for text in code for found in re.findall(r"assets/results/([\w.]+)", text)}
+    files = [book.root / "book.toml", chapter.path, *modules]
     files += (source / FRAMES_FOLDER).glob(f"{chapter.name}.*")
     files += (book.root / "assets").glob("*.toml")
-    files += (book.root / "assets/results").rglob("*.json")
+    files += [
+        path
+        for path in results.rglob("*")
+        if path.is_file() and path.relative_to(results).parts[0] in read
+    ]
     with ZipFile(folder / f"{chapter.name}.zip", "w", ZIP_DEFLATED) as archive:
         for file in sorted(files):
             inside = f"{chapter.name}/{file.relative_to(book.root).as_posix()}"

@@ -92,6 +92,41 @@ def test_for_a_reader_it_is_a_live_widget(explorer, monkeypatch):
     assert "rate 3, kind a &amp; more" in view.value
 
 
+def test_a_control_that_plays(monkeypatch):
+    monkeypatch.delenv("DLSEG_BOOK", raising=False)
+    rate, _, button, view = (
+        Explorer(draw, play="rate", rate=[1, 2, 3], kind=["b"]).widget().children
+    )
+    assert (button.min, button.max, button.value) == (0, 2, 1)
+    button.value = 2
+    assert rate.value == 3 and "rate 3" in view.value
+    rate.value = 1
+    assert button.value == 0
+
+
+def test_what_plays_and_what_stands_on_paper_travels_with_the_frames(tmp_path):
+    explorer = Explorer(
+        draw, play="rate", strip=[{"rate": 1}, {"kind": "a"}], rate=[1, 2, 3], kind=["a", "b"]
+    )
+    (tmp_path / "one").write_bytes(explorer.frames().pack())
+    page = read_frames(tmp_path / "one").html()
+    assert 'data-play="0"' in page and 'data-strip="[1, 2]"' in page
+
+
+@pytest.mark.parametrize(
+    ("count", "strip"), [(1, [1]), (2, [1, 3]), (3, [1, 3, 5]), (6, [1, 5, 7, 11])]
+)
+def test_without_a_choice_stops_from_end_to_end_stand_on_paper(count, strip):
+    """Of the first control; the others stay at their first view, here the second of two."""
+    frames = Explorer(lambda n=0, kind="b": draw(n, kind), n=range(count), kind=["a", "b"]).frames()
+    assert f'data-strip="{strip}"' in frames.html() and "data-play" not in frames.html()
+
+
+def test_stops_of_a_chosen_control_stand_on_paper():
+    explorer = Explorer(draw, strip="kind", rate=[1, 2, 3], kind=["a", "b", "c"])
+    assert explorer.frames().strip == [3, 4, 5]  # rate 2 is the first view
+
+
 def test_a_failing_stop_is_shown_and_raised():
     def fragile(rate=1):
         if rate == 2:
@@ -113,6 +148,11 @@ def test_stops_that_do_not_fit():
         Explorer(draw, rate=[1, 2])
     with pytest.raises(ValueError, match="default rate=2 must be one of"):
         Explorer(draw, rate=[5, 6], kind=["b"])
+    with pytest.raises(ValueError, match=r"play must be one of \['rate', 'kind'\], got 'size'"):
+        Explorer(draw, play="size", rate=[2], kind=["b"])
+    for strip in ([{"rate": 9}], [{"size": 1}], "size"):
+        with pytest.raises(ValueError, match="is no stop of rate 2 to 2"):
+            Explorer(draw, strip=strip, rate=[2], kind=["b"])
     with pytest.raises(ValueError, match="thin the stops"):
         Explorer(draw, rate=range(MOST_PICTURES + 1), kind=["b"])
 

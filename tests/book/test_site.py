@@ -20,6 +20,7 @@ from dlseg.book.site import (
     index_page,
     page_links,
     publish,
+    stage,
     stage_notebook,
     write_archive,
 )
@@ -46,6 +47,8 @@ def make_book(tmp_path):
     def make(one: str = ONE, output: str = ""):
         for folder in ("site", "assets"):
             shutil.copytree(ROOT / folder, tmp_path / folder)
+        shutil.rmtree(tmp_path / "site/pages")  # they speak of other chapters
+        (tmp_path / "site/front.md").unlink()
         settings = '[book]\ntitle = "A & B"\nsrc = "chapters"\n[output.sphinx]\ntheme = "furo"\n'
         (tmp_path / "book.toml").write_text(settings + output)
         (tmp_path / "chapters").mkdir()
@@ -159,6 +162,20 @@ def test_staged_pictures_have_alt_text_vectors_and_sliders(committed, tmp_path):
     assert committed.read_bytes() == before
 
 
+def test_a_chapter_leads_to_the_pages_that_speak_of_it(make_book, tmp_path):
+    book = make_book()
+    (tmp_path / "site/pages").mkdir()
+    (tmp_path / "site/pages/play.md").write_text("# Play\n\nSee [one](01-one.ipynb#one).\n")
+    stage(book, tmp_path / "source")
+    one, hello = (
+        nbformat.read(tmp_path / f"source/{name}.ipynb", as_version=4).cells[0].source
+        for name in ("01-one", "00-hello")
+    )
+    assert one.endswith("\n**Try it** in this browser: [Play](play.md).")
+    assert hello == HELLO
+    assert "play" in (tmp_path / "source/index.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_text("")])
 def test_a_missing_or_other_file_stops_the_staging(committed, tmp_path, spoil):
     spoil(tmp_path / "frames/01-one.02.svg")
@@ -222,18 +239,32 @@ def test_a_folder_of_the_users_keeps_what_is_his(tmp_path):
     assert (mine.parent / "_static/book.css").read_text() == "new"
 
 
-@pytest.mark.parametrize("name", ["01-what-is-semantic-segmentation", "10-deeplab-v3"])
+# What a chapter reads beside its cells: a test for each kind of file.
+READS = {
+    "01-what-is-semantic-segmentation": "json.loads((find_root() / FIRST).read_text())",
+    "10-deeplab-v3": "released.labels('horse')",
+    "11-deeplab-v3plus": "trained_long.summary('scenes'), trained_long.scene_picture(8, '2, 4, 6')",
+    "16-your-own-pictures": "walk.backbone_weights(), walk.runs('one list')",
+}
+
+
+@pytest.mark.parametrize("name", READS)
 def test_an_unpacked_chapter_finds_all_it_imports_and_reads(name, tmp_path):
     """Where dlseg is installed, and nothing else of the book."""
     book = read_book(ROOT)
     write_archive(book, book.find(name), tmp_path)
     with ZipFile(tmp_path / f"{name}.zip") as archive:
         archive.extractall(tmp_path)
+    assert (tmp_path / f"{name}.zip").stat().st_size < 4_000_000
     chapters = tmp_path / name / "chapters"
     notebook = nbformat.read(chapters / f"{name}.ipynb", as_version=4)
-    opening = next(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    reading = "from support import results, tables\nresults.load('v3-pooling')"
-    code = f"{opening}\n{reading}\ntables.paper_table('v3', '5')\nprint(results.__file__)"
+    cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    imports = [
+        line for cell in cells[1:] for line in cell.splitlines() if line.startswith("from support")
+    ]
+    more = "import json, support\nfrom dlseg.book import find_root\n"
+    more += "FIRST = 'assets/results/first_networks.json'\n"
+    code = "\n".join([cells[0], *imports, more, READS[name], "print(support.__path__[0])"])
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=chapters, capture_output=True, text=True, timeout=PATIENCE
     )

@@ -49,5 +49,7 @@ def test_live_sliders_redraw(name):
         assert isinstance(view, ipywidgets.HTML)
         for control in box.children[:-1]:
             before = view.value
+            if isinstance(control, ipywidgets.Play):  # it moves one of the others
+                continue
             control.value = next(v for v in control.options if v != control.value)
             assert view.value != before
