@@ -4,6 +4,7 @@ import nbformat
 import pytest
 
 from dlseg.book.manifest import read_book
+from dlseg.book.site import pages
 from tests.browser.driving import PICTURE, PRINTED, changes, drag, press
 
 pytestmark = pytest.mark.browser
@@ -91,11 +92,11 @@ def test_theme_button_changes_the_background(visit):
 
 
 def test_pages_lead_on_and_back(visit):
-    page = visit.open("index.html")
-    for name in CHAPTERS:
+    page, way = visit.open("index.html"), [*(one.stem for one in pages(BOOK)), *CHAPTERS]
+    for name in way:
         page.locator("a.next-page").click()
         page.wait_for_url(f"**/{name}.html")
-    for name in CHAPTERS[-2::-1]:
+    for name in way[-2::-1]:
         page.locator("a.prev-page").click()
         page.wait_for_url(f"**/{name}.html")
 
