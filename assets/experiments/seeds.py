@@ -39,14 +39,14 @@ def fill(
 ) -> None:
     """Do what the file of results lacks; with how many processes, the command line says if None.
 
-    about: what is particular to the file: "source", and those of MADE_OF. run: takes (arm, seed),
-    gives what was measured of the arm, and of those of `views` that it made of it. predict: takes
-    an arm, gives what is known before a training. Both are functions of a module, called in other
-    processes with one thread each.
+    about: what is particular to the file: "source", those of MADE_OF, and "command" where it is not
+    a script of the file's name. run: takes (arm, seed), gives what was measured of the arm, and of
+    those of `views` that it made of it. predict: takes an arm, gives what is known before a
+    training. Both are functions of a module, called in other processes with one thread each.
     """
     before, content = read_json(path), json.loads(json.dumps(about))  # tuples are lists there
     del content["recipe"]["seed"]  # that of the run
-    content |= {"command": f"python assets/experiments/{path.stem}.py"}
+    content.setdefault("command", f"python assets/experiments/{path.stem}.py")
     content |= {"units": "seconds of the processor for the training"}
     if any(before.get(key) != content[key] for key in MADE_OF):
         before = {}

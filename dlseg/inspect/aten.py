@@ -118,18 +118,22 @@ OPERATORS = {
     "_native_batch_norm_legit_no_training cudnn_batch_norm miopen_batch_norm "
     "_batch_norm_no_update _batch_norm_with_update",
     rules.convolution: "convolution _convolution",
-    rules.pool: "max_pool2d_with_indices max_pool2d avg_pool2d avg_pool3d",
-    rules.adaptive_pool: "_adaptive_avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d",
-    rules.unpool: "max_unpool2d",
+    rules.pool: "max_pool2d_with_indices max_pool2d max_pool3d_with_indices avg_pool1d avg_pool2d "
+    "avg_pool3d",
+    rules.adaptive_pool: "_adaptive_avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d "
+    "_adaptive_avg_pool3d adaptive_avg_pool3d adaptive_max_pool3d",
+    rules.unpool: "max_unpool2d max_unpool3d",
     rules.reduce: "mean sum amax amin max min argmax argmin logsumexp var std var_mean "
     "std_mean linalg_vector_norm norm prod any all median",
     rules.softmax: "_softmax softmax _log_softmax log_softmax",
     rules.whole_norm: "native_group_norm",
     rules.layer_norm: "native_layer_norm _fused_rms_norm",
     rules.matmul: " ".join(rules.MATRICES),
-    rules.resize: "upsample_bilinear2d upsample_nearest2d _upsample_nearest_exact2d "
-    "upsample_bicubic2d",
-    rules.pad: "constant_pad_nd reflection_pad2d replication_pad2d",
+    rules.resize: "upsample_bilinear2d upsample_bicubic2d upsample_linear1d upsample_trilinear3d "
+    "upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d "
+    "_upsample_nearest_exact2d _upsample_nearest_exact3d",
+    rules.pad: "constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d "
+    "replication_pad1d replication_pad2d replication_pad3d",
     rules.slice_: "slice",
     rules.select: "select",
     rules.pixel_shuffle: "pixel_shuffle",

@@ -34,14 +34,15 @@ class Cost:
     parameters: int
     multiply_adds: int
     activation_bytes: int
-    field: int | tuple[int, int] | None
+    field: int | tuple[int, ...] | None
 
 
 def cost(model: nn.Module, input_size) -> Cost:
     """Parameters, multiply-adds, memory and field of `model` for one image, in eval mode.
 
     model: a backbone or any other network, on any device, "meta" included. input_size: pixels, an
-    int for a square, (height, width) or (channels, height, width).
+    int for a square, (height, width) or (channels, height, width); of models of sequences and of
+    volumes as for `receptive_field`.
     Raises ValueError for another input_size, and where `receptive_field` cannot follow the model.
     """
     shape = input_shape(model, input_size)

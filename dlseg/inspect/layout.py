@@ -1,10 +1,11 @@
-"""Where, among the axes of a tensor, the rows and columns of a map are.
+"""Where, among the axes of a tensor, the rows and columns (or other axes) of a map are.
 
 The receptive-field tracer follows maps through `view`, `permute` and the like with these functions.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import prod
 
 from torch import Tensor
@@ -42,12 +43,12 @@ class Merged:
 class Layout:
     """A tensor that holds the map called `node`.
 
-    axes: the axis of the rows and that of the columns, None where there is only one position or
-    where `merged` holds them.
+    axes: the axis of the rows and that of the columns (of a sequence one axis, of a volume three),
+    None where there is only one position or where `merged` holds them.
     """
 
     node: str
-    axes: tuple[int | None, int | None]
+    axes: tuple[int | None, ...]
     merged: Merged | None = None
 
     def moved(self, to: Callable[[int], int | None]) -> "Layout":
@@ -61,8 +62,8 @@ class Layout:
         return self.moved(lambda a: None if a in removed else a - sum(r < a for r in removed))
 
 
-def viewed(layout: Layout, sizes: tuple[int, int], old: Shape, new: Shape) -> Layout:
-    """The same map where `view` gave a tensor of shape `old` the shape `new`; sizes: rows, columns.
+def viewed(layout: Layout, sizes: Shape, old: Shape, new: Shape) -> Layout:
+    """The same map where `view` gave a tensor of shape `old` the shape `new`; sizes: of the map.
 
     In memory, neighbours along an axis lie as far apart as the elements behind it: an axis is the
     same one where equally many elements lie before it and along it.
@@ -73,19 +74,19 @@ def viewed(layout: Layout, sizes: tuple[int, int], old: Shape, new: Shape) -> La
         None if start is None else _find_axis(new, start, size)
         for start, size in zip(starts, sizes, strict=True)
     )
-    real = [start for start in starts if start is not None]
+    real = [(start, size) for start, size in zip(starts, sizes, strict=True) if start is not None]
     if len(real) == sum(axis is not None for axis in axes):
         return Layout(layout.node, axes)
-    if len(real) == 2 and real[1] != real[0] * sizes[0]:
+    if any(start * size != after for (start, size), (after, _) in pairwise(real)):
         raise LostPositionsError("rows and columns that are not neighbouring axes were merged")
-    return Layout(layout.node, (None, None), _find_merged(new, real[0], prod(sizes)))
+    return Layout(layout.node, (None,) * len(axes), _find_merged(new, real[0][0], prod(sizes)))
 
 
-def _elements_before(layout: Layout, sizes: tuple[int, int], shape: Shape) -> list:
-    """For rows and columns, the product of all that lies before them; None where size is 1."""
+def _elements_before(layout: Layout, sizes: Shape, shape: Shape) -> list:
+    """For each axis of the map, the product of all that lies before it; None where size is 1."""
     if layout.merged:
         first = prod(shape[: layout.merged.axis]) * layout.merged.outer
-        starts = [first, first * sizes[0]]
+        starts = [first * prod(sizes[:which]) for which in range(len(sizes))]
     else:
         starts = [0 if axis is None else prod(shape[:axis]) for axis in layout.axes]
     return [start if size > 1 else None for start, size in zip(starts, sizes, strict=True)]

@@ -14,6 +14,8 @@ from dlseg.checks import check_integer
 from dlseg.doors import main_tensor
 
 LARGEST = 2**20  # pixels of a side
+# The axes of what a model reads, by the dimensions of its convolutions: sequence, image, volume.
+AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
 
 @contextmanager
@@ -28,29 +30,32 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def input_shape(model: nn.Module, input_size) -> tuple[int, int, int]:
+def input_shape(model: nn.Module, input_size) -> tuple[int, ...]:
     """Channels, height and width of an input for `model`, the last two in pixels.
 
     input_size: an int for a square, (height, width) or (channels, height, width). Channels not
     given are those of the model's first convolution in definition order, 3 where it has none.
+    A model of Conv1d takes (length,) or (channels, length), one of Conv3d (depth, height, width)
+    with or without channels, and an int means the same for each of them.
     Raises ValueError where input_size is none of these.
     """
+    convolutions = _convolutions(model)
+    names = AXES[_dimensions(convolutions)]
     if isinstance(input_size, int) or getattr(input_size, "ndim", None) == 0:
-        sizes = (input_size,) * 2
+        sizes = (input_size,) * len(names)
     else:
         sizes = tuple(input_size) if isinstance(input_size, Sequence | torch.Tensor) else ()
-    if len(sizes) == 2:
-        sizes = (_first_channels(model), *sizes)
-    if len(sizes) != 3:
+    if len(sizes) == len(names):
+        sizes = (convolutions[0].in_channels if convolutions else 3, *sizes)
+    if len(sizes) != 1 + len(names):
+        listed = ", ".join(names)
+        without = f"({listed})" if len(names) > 1 else f"({listed},)"
         raise ValueError(
-            "input_size must be an int, (height, width) or (channels, height, width), "
-            f"got {input_size!r}"
+            f"input_size must be an int, {without} or (channels, {listed}), got {input_size!r}"
         )
-    channels, height, width = sizes
-    return (
-        check_integer("channels of input_size", channels, 1, LARGEST),
-        check_integer("height of input_size", height, 1, LARGEST),
-        check_integer("width of input_size", width, 1, LARGEST),
+    return tuple(
+        check_integer(f"{name} of input_size", size, 1, LARGEST)
+        for name, size in zip(("channels", *names), sizes, strict=True)
     )
 
 
@@ -66,11 +71,8 @@ def telling(model: nn.Module, shape: tuple[int, ...]) -> Iterator[None]:
         raise  # not the shape's fault
     except (RuntimeError, TypeError, IndexError) as error:
         reason = str(error).strip().splitlines()[0]
-        kinds = {type(module).__name__ for module in model.modules()}
-        other = sorted(kind for kind in kinds if kind.startswith(("Conv1d", "Conv3d")))
-        hint = f"; only 2-d convolutions are followed, write {other[0]} as Conv2d" if other else ""
         raise ValueError(
-            f"the model cannot compute an input of shape {(1, *shape)}: {reason}{hint}"
+            f"the model cannot compute an input of shape {(1, *shape)}: {reason}"
         ) from error
 
 
@@ -102,11 +104,21 @@ def _first_tensor(output) -> Tensor | None:
     return None
 
 
-def _first_channels(model: nn.Module) -> int:
-    for module in model.modules():
-        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-            return module.in_channels
-    return 3
+def _convolutions(model: nn.Module) -> list[nn.Module]:
+    """The model's convolutions in definition order; of several dimensions, those of an image."""
+    for kinds in (
+        (nn.Conv2d, nn.ConvTranspose2d),
+        (nn.Conv1d, nn.ConvTranspose1d),
+        (nn.Conv3d, nn.ConvTranspose3d),
+    ):
+        if found := [module for module in model.modules() if isinstance(module, kinds)]:
+            return found
+    return []
+
+
+def _dimensions(convolutions: list[nn.Module]) -> int:
+    """Of the convolutions, and so of what the model reads: 2 where there is none."""
+    return len(convolutions[0].kernel_size) if convolutions else 2
 
 
 def repeat(value: int | Sequence[int], count: int = 2) -> list[int]:

@@ -2,7 +2,8 @@
 
 The model runs on fake tensors, which have shapes but no values, so nothing is computed and nothing
 of the model changes; what each operation does to positions goes into the graphs of
-`dlseg.arithmetic.graph`, one for rows and one for columns.
+`dlseg.arithmetic.graph`, one for rows and one for columns; one alone for a model of sequences
+(Conv1d), three for one of volumes (Conv3d).
 """
 
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ HEADINGS = ("layer", "operation", "output", "field", "stride", "padding", "start
 
 @dataclass(frozen=True)
 class Row:
-    """What the units of one map see. Numbers are one int where rows and columns agree, else (H, W).
+    """What the units of one map see. Numbers are one int where all axes agree, else (H, W).
 
     name: module path, with "#2" where it ran before; operation: what made the map; output_size:
     units. size, stride, padding, start, in input pixels, as of `arithmetic.Field` (stride 0: all
@@ -34,11 +35,11 @@ class Row:
 
     name: str
     operation: str
-    output_size: int | tuple[int, int]
-    size: int | tuple[int, int] | None
-    stride: int | tuple[int, int] | None
-    padding: int | tuple[int, int] | None
-    start: float | tuple[float, float] | None
+    output_size: int | tuple[int, ...]
+    size: int | tuple[int, ...] | None
+    stride: int | tuple[int, ...] | None
+    padding: int | tuple[int, ...] | None
+    start: float | tuple[float, ...] | None
     extents: tuple
     aligned: bool
     whole_image: bool
@@ -48,13 +49,13 @@ class FieldReport:
     """Result of `receptive_field`: a row for each layer, and what the output units see.
 
     layers: a `Row` for each operation that changes what is seen, in order; output: the row of the
-    output; graphs: the two graphs; unaligned: a sentence for each place where branches that do
+    output; graphs: one for each axis; unaligned: a sentence for each place where branches that do
     not share their centres meet; problem: why the output has no single field, or "".
     size, stride, padding, start, aligned, whole_image: of the output, as in its `Row`.
     `print` it for a table.
     """
 
-    def __init__(self, graphs: tuple[Graph, Graph], descriptions: dict[str, str], output: str):
+    def __init__(self, graphs: tuple[Graph, ...], descriptions: dict[str, str], output: str):
         self.graphs = graphs
         rows = {name: _row(graphs, name, kind) for name, kind in descriptions.items()}
         self.output = end = rows[output]
@@ -65,15 +66,18 @@ class FieldReport:
         self.unaligned = tuple(dict.fromkeys(places))
         self.problem = next((p for p in (g.node(output).problem for g in graphs) if p), "")
 
-    def region(self, row: int, column: int) -> tuple:
+    def region(self, *unit: int) -> tuple:
         """((first row, last row), (first column, last column)) of what one output unit reads.
 
+        unit: row and column; in general a number for each axis, and so many pairs come back.
         In input pixels, inside the image; (None, None) for a unit that reads only padding.
         Raises ValueError where the unit is not on the output map.
         """
-        units = zip(self.graphs, (row, column), strict=True)
-        region = tuple(graph.region(self.output.name, unit) for graph, unit in units)
-        return (None, None) if None in region else region
+        if len(unit) != len(self.graphs):
+            raise ValueError(f"a unit of this map is {len(self.graphs)} numbers, got {unit}")
+        units = zip(self.graphs, unit, strict=True)
+        region = tuple(graph.region(self.output.name, place) for graph, place in units)
+        return (None,) * len(region) if None in region else region
 
     def layer(self, name: str) -> Row:
         """The row of that name; ValueError, naming the layers there are, where there is none."""
@@ -103,8 +107,10 @@ def receptive_field(model: nn.Module, input_size) -> FieldReport:
     """What each output unit of `model` sees of an image of `input_size` pixels, layer by layer.
 
     input_size: an int for a square, (height, width) or (channels, height, width); channels not
-    given are those of the model's first convolution. The output of a model that returns several
-    tensors is a backbone's map `last`, the entry "out", or else the first tensor.
+    given are those of the model's first convolution. A model of Conv1d has one axis, one of Conv3d
+    three: (length,) or (channels, length); (depth, height, width) with or without channels.
+    The output of a model that returns several tensors is a backbone's map `last`, the entry "out",
+    or else the first tensor.
 
     Batch normalisation counts as in eval mode. Group, instance and layer normalisation over
     positions join the whole map, and so do global pooling and a linear layer on a flattened map.
@@ -135,28 +141,29 @@ def receptive_field(model: nn.Module, input_size) -> FieldReport:
     return FieldReport(tracer.graphs, tracer.descriptions, layout.node)
 
 
-def _row(graphs: tuple[Graph, Graph], name: str, operation: str) -> Row:
+def _row(graphs: tuple[Graph, ...], name: str, operation: str) -> Row:
     nodes = [graph.node(name) for graph in graphs]
     fields = [node.field for node in nodes]
     known = None not in fields
     numbers = {
-        number: _both(getattr(field, number) for field in fields) if known else None
+        number: _common(getattr(field, number) for field in fields) if known else None
         for number in ("size", "stride", "padding", "start")
     }
     return Row(
         name,
         operation,
-        output_size=_both(node.size for node in nodes),
+        output_size=_common(node.size for node in nodes),
         **numbers,
-        extents=_both(graph.extents(name) for graph in graphs),
+        extents=_common(graph.extents(name) for graph in graphs),
         aligned=known and all(field.aligned for field in fields),
         whole_image=all(graph.whole_image(name) for graph in graphs),
     )
 
 
-def _both(values):
-    rows, columns = values
-    return rows if rows == columns else (rows, columns)
+def _common(values):
+    """The value of all axes, or where they differ a tuple of them."""
+    values = tuple(values)
+    return values[0] if len(set(values)) == 1 else values
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from dlseg.inspect.layout import SAME, Call, Layout, LostPositionsError
 from dlseg.inspect.probe import repeat
 
 PADS = {"constant": "zeros", "reflection": "reflect", "replication": "replicate"}
+MODES = {"linear": "bilinear", "trilinear": "bilinear"}  # along one axis they are the same
+SCALES = {1: ("scales",), 2: ("scales_h", "scales_w"), 3: ("scales_d", "scales_h", "scales_w")}
 MATRICES = {
     "mm": ("self", "mat2"),
     "bmm": ("self", "mat2"),
@@ -36,7 +38,8 @@ def pointwise(tracer, call: Call) -> Layout:
 
 def vector(tracer, call: Call) -> Layout:
     """Behind global pooling there is one position, and no way to mix it with others."""
-    layouts = [Layout(tracer.layout(tensor).node, (None, None)) for tensor in call.tracked]
+    nowhere = (None,) * len(tracer.graphs)
+    layouts = [Layout(tracer.layout(tensor).node, nowhere) for tensor in call.tracked]
     return tracer.merge(call.name, layouts, call.result)
 
 
@@ -48,10 +51,10 @@ def convolution(tracer, call: Call) -> Layout:
     a = call.arguments
     if len(call.tracked) > 1 or call.tracked[0] is not a["input"]:
         raise LostPositionsError("its weights depend on the image")
-    if len(a["stride"]) != 2:
+    if len(a["stride"]) != len(tracer.graphs):
         if tracer.collapsed(call):
             return vector(tracer, call)
-        raise LostPositionsError("only convolutions along rows and columns are followed")
+        raise LostPositionsError("it does not run along the axes of the map, all and no other")
     layout = tracer.last_axes(a["input"])
     numbers = list(
         zip(a["weight"].shape[2:], a["stride"], a["padding"], a["dilation"], strict=True)
@@ -89,7 +92,7 @@ def pool(tracer, call: Call) -> Layout:
 def adaptive_pool(tracer, call: Call) -> Layout:
     """Pooling into a given number of bins."""
     layout = tracer.last_axes(call.tracked[0])
-    bins = [AdaptivePool(units) for units in call.result.shape[-2:]]
+    bins = [AdaptivePool(units) for units in call.result.shape[-len(layout.axes) :]]
     return tracer.add("adaptive pool", layout, bins)
 
 
@@ -97,7 +100,8 @@ def unpool(tracer, call: Call) -> Layout:
     """Each pixel goes to one unit of its window: which one depends on the image."""
     values = tracer.last_axes(call.arguments["self"])
     factors = []
-    for size, units in zip(tracer.sizes(values), call.result.shape[-2:], strict=True):
+    ends = call.result.shape[-len(values.axes) :]
+    for size, units in zip(tracer.sizes(values), ends, strict=True):
         if units % size:
             raise LostPositionsError(f"its windows do not follow from sizes {size} and {units}")
         factors.append(units // size)
@@ -170,7 +174,8 @@ def mix(tracer, kind: str, layout: Layout, mixed: set[int], keep: bool) -> Layou
     sizes = tracer.sizes(layout)
     if layout.merged and layout.merged.axis in mixed:
         operations = [Whole(size if keep else 1) for size in sizes]
-        return tracer.add(kind, layout if keep else Layout(layout.node, (None, None)), operations)
+        gone = Layout(layout.node, (None,) * len(sizes))
+        return tracer.add(kind, layout if keep else gone, operations)
     operations = [
         Whole(size if keep else 1) if axis in mixed and size > 1 else SAME
         for axis, size in zip(layout.axes, sizes, strict=True)
@@ -184,16 +189,16 @@ def mix(tracer, kind: str, layout: Layout, mixed: set[int], keep: bool) -> Layou
 def resize(tracer, call: Call) -> Layout:
     """Interpolation, by size or by a factor that PyTorch then uses as it is."""
     a, layout = call.arguments, tracer.last_axes(call.tracked[0])
-    mode = call.name.split("upsample_")[1].removesuffix("2d").replace("_", "-")
-    scales = a["scale_factors"] if "scale_factors" in a else (a["scales_h"], a["scales_w"])
-    operations = []
+    kind, count = call.name.split("upsample_")[1][:-2].replace("_", "-"), len(layout.axes)
+    mode, operations = MODES.get(kind, kind), []
+    scales = a["scale_factors"] if "scale_factors" in a else [a[key] for key in SCALES[count]]
     for size, units, scale in zip(
-        tracer.sizes(layout), call.result.shape[-2:], scales or (None, None), strict=True
+        tracer.sizes(layout), call.result.shape[-count:], scales or [None] * count, strict=True
     ):
         step = 1 / Fraction(scale).limit_denominator(10**6) if scale else Fraction(size, units)
         step = None if step == Fraction(size, units) else step
         operations.append(Resize(units, mode, a.get("align_corners", False), step))
-    return tracer.add(f"{mode} resize", layout, operations)
+    return tracer.add(f"{kind} resize", layout, operations)
 
 
 def pad(tracer, call: Call) -> Layout:
@@ -239,24 +244,30 @@ def crop_axis(tracer, tensor: Tensor, axis: int, crop: Crop) -> Layout:
 
 def pixel_shuffle(tracer, call: Call) -> Layout:
     """A factor-wide block of units reads one pixel."""
-    layout, factor = tracer.last_axes(call.tracked[0]), call.arguments["upscale_factor"]
+    layout, factor = _plane(tracer, call), call.arguments["upscale_factor"]
     units = [factor * size for size in tracer.sizes(layout)]
     return tracer.add("pixel shuffle", layout, [Resize(size, "nearest") for size in units])
 
 
 def pixel_unshuffle(tracer, call: Call) -> Layout:
     """A unit reads a factor-wide block of pixels."""
-    layout, factor = tracer.last_axes(call.tracked[0]), call.arguments["downscale_factor"]
+    layout, factor = _plane(tracer, call), call.arguments["downscale_factor"]
     return tracer.add("pixel unshuffle", layout, [Layer(factor, factor)] * 2)
 
 
-def add_windows(tracer, kind: str, layout: Layout, windows: list, sizes=(None, None)) -> Layout:
+def _plane(tracer, call: Call) -> Layout:
+    """The layout of an argument that must be a map of rows and columns."""
+    if len(tracer.graphs) != 2:
+        raise LostPositionsError("it works on rows and columns only")
+    return tracer.last_axes(call.tracked[0])
+
+
+def add_windows(tracer, kind: str, layout: Layout, windows: list, sizes=None) -> Layout:
     """As `tracer.add`; the description shows kernel, stride and rate."""
     shown = [(w.kernel_size, w.stride, w.rate) if w is not SAME else (1, 1, 1) for w in windows]
-    kernel, stride, rate = (
-        str(rows) if rows == columns else f"{rows}x{columns}"
-        for rows, columns in zip(*shown, strict=True)
-    )
-    size = f"{kernel}x{kernel}" if "x" not in kernel else kernel
-    extra = (f" /{stride}" if stride != "1" else "") + (f" rate {rate}" if rate != "1" else "")
-    return tracer.add(f"{kind} {size}{extra}", layout, windows, sizes)
+    size, stride, rate = zip(*shown, strict=True)  # of each a number for each axis
+    words = f"{kind} {'x'.join(map(str, size))}"
+    for sign, numbers in ((" /", stride), (" rate ", rate)):
+        if set(numbers) != {1}:
+            words += sign + "x".join(map(str, numbers if len({*numbers}) > 1 else numbers[:1]))
+    return tracer.add(words, layout, windows, sizes)

@@ -20,12 +20,15 @@ from dlseg.inspect.probe import evaluating, input_shape, main_output, repeat, te
 
 # Small enough that no ReLU6, sigmoid or hard swish saturates, however far residual sums grow.
 AMPLITUDE = 1e-6
+# What the numbers of a unit are called, by the axes of its map.
+UNIT = {1: ("place",), 2: ("row", "column"), 3: ("plane", "row", "column")}
 
 
 class Support(NamedTuple):
     """Pixels that one output unit depends on.
 
     rows, columns: first and last pixel, None where no pixel matters; mask: (H, W) of booleans.
+    Of a sequence the mask is (L,), a single row; of a volume (D, H, W), seen along its depth.
     """
 
     rows: tuple[int, int] | None
@@ -51,7 +54,7 @@ def from_layers(layers: Iterable[Layer]) -> nn.Sequential:
     return stack
 
 
-def gradient_support(model: nn.Module, input_size, unit: tuple[int, int] | None = None) -> Support:
+def gradient_support(model: nn.Module, input_size, unit: tuple[int, ...] | None = None) -> Support:
     """The input pixels on which one output unit can depend, for any weights of this architecture.
 
     A copy of the model, in float64 on the CPU, gets positive weights, zero biases and running
@@ -60,7 +63,8 @@ def gradient_support(model: nn.Module, input_size, unit: tuple[int, int] | None 
     Activations that are flat at small positive values, and normalisation that makes negative
     values for a ReLU to cut off, can still hide pixels.
 
-    input_size: pixels, as for `receptive_field`; unit: (row, column), by default the central one.
+    input_size: pixels, as for `receptive_field`; unit: (row, column), or a number for each axis
+    where they are not two; by default the central one.
     Raises ValueError where the unit is not on the output map or no pixel count fits the model.
     """
     shape = input_shape(model, input_size)
@@ -70,7 +74,8 @@ def gradient_support(model: nn.Module, input_size, unit: tuple[int, int] | None 
     with telling(model, shape), _OpenMaxPool():
         gradient = _gradient_of_unit(positive, image, unit)
     mask = (gradient != 0).any(dim=0).numpy()
-    return Support(_extent(mask.any(axis=1)), _extent(mask.any(axis=0)), mask)
+    seen = mask.reshape(-1, *np.atleast_2d(mask).shape[-2:]).any(axis=0)  # (H, W)
+    return Support(_extent(seen.any(axis=1)), _extent(seen.any(axis=0)), mask)
 
 
 def effective_field(
@@ -78,7 +83,7 @@ def effective_field(
     input_size,
     samples: int = 20,
     seed: int = 0,
-    unit: tuple[int, int] | None = None,
+    unit: tuple[int, ...] | None = None,
 ) -> np.ndarray:
     """Mean of |d y / d x| over random images, (H, W): how much each pixel matters to one unit.
 
@@ -100,7 +105,7 @@ def effective_field(
     return (total / samples).numpy()
 
 
-def _gradient_of_unit(model: nn.Module, image: Tensor, unit: tuple[int, int] | None) -> Tensor:
+def _gradient_of_unit(model: nn.Module, image: Tensor, unit: tuple[int, ...] | None) -> Tensor:
     """d y / d image, (C, H, W), where y is the sum over channels of one output unit."""
     with torch.enable_grad():
         image = image.requires_grad_()
@@ -108,25 +113,31 @@ def _gradient_of_unit(model: nn.Module, image: Tensor, unit: tuple[int, int] | N
         if output.dim() == 2 and unit is None:
             value = output.sum()
         else:
-            row, column = _unit_on_map(output, unit)
-            value = output[0, :, row, column].sum()
+            value = output[0, :, *_unit_on_map(output, image.dim() - 2, unit)].sum()
         return torch.autograd.grad(value, image)[0][0]
 
 
-def _unit_on_map(output: Tensor, unit: tuple[int, int] | None) -> tuple[int, int]:
-    if output.dim() != 4:
+def _unit_on_map(output: Tensor, axes: int, unit: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The unit, checked; the central one where it is None."""
+    if output.dim() != axes + 2:
+        letters = {1: "L", 2: "H, W", 3: "D, H, W"}[axes]
         raise ValueError(
-            f"a unit needs an output map (1, C, H, W), got {tuple(output.shape)}; "
+            f"a unit needs an output map (1, C, {letters}), got {tuple(output.shape)}; "
             "probe the part of the model before its pooling or flattening"
         )
-    height, width = output.shape[2:]
-    if unit is not None and (not hasattr(unit, "__len__") or len(unit) != 2):
-        raise ValueError(f"unit must be (row, column), got {unit!r}")
-    row, column = (height // 2, width // 2) if unit is None else unit
-    row, column = check_integer("row of unit", row, 0), check_integer("column of unit", column, 0)
-    if not (0 <= row < height and 0 <= column < width):
-        raise ValueError(f"unit must lie on the {height}x{width} output map, got {unit}")
-    return row, column
+    sizes, names = tuple(output.shape[2:]), UNIT[axes]
+    if unit is None:
+        return tuple(size // 2 for size in sizes)
+    if not hasattr(unit, "__len__") or len(unit) != axes:
+        raise ValueError(f"unit must be ({', '.join(names)}), got {unit!r}")
+    place = tuple(
+        check_integer(f"{name} of unit", number, 0)
+        for name, number in zip(names, unit, strict=True)
+    )
+    if any(number >= size for number, size in zip(place, sizes, strict=True)):
+        shown = "x".join(map(str, sizes))
+        raise ValueError(f"unit must lie on the {shown} output map, got {unit}")
+    return place
 
 
 def _positive_copy(model: nn.Module, generator: torch.Generator) -> nn.Module:
@@ -152,27 +163,32 @@ class _OpenMaxPool(TorchDispatchMode):
     """In the backward pass, max pooling gives its gradient to every pixel of its window."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        packet = func.overloadpacket
-        if packet is torch.ops.aten.max_pool2d_with_indices_backward:
-            return _spread(*args[:6])
-        if packet is torch.ops.aten.adaptive_max_pool2d_backward:
-            return torch.ops.aten._adaptive_avg_pool2d_backward(args[0], args[1])
-        if "max_pool3d" in packet.__name__ and "backward" in packet.__name__:
-            raise ValueError("gradient_support follows 2-d pooling, and this model has MaxPool3d")
+        aten, packet = torch.ops.aten, func.overloadpacket
+        if packet is aten.max_pool2d_with_indices_backward:
+            return _spread(2, *args[:6])
+        if packet is aten.max_pool3d_with_indices_backward:
+            return _spread(3, *args[:6])
+        if packet is aten.adaptive_max_pool2d_backward:
+            return aten._adaptive_avg_pool2d_backward(args[0], args[1])
+        if packet is aten.adaptive_max_pool3d_backward:
+            return aten._adaptive_avg_pool3d_backward(args[0], args[1])
         return func(*args, **(kwargs or {}))
 
 
-def _spread(gradient: Tensor, image: Tensor, kernel_size, stride, padding, rate) -> Tensor:
-    """The transposed window: each unit's gradient goes to all its taps inside the image."""
-    channels, height, width = image.shape[1:]
-    kernel = torch.ones(channels, 1, *repeat(kernel_size), dtype=gradient.dtype)
-    spread = F.conv_transpose2d(
-        gradient, kernel, stride=stride or kernel_size, dilation=rate, groups=channels
-    )
-    top, left = repeat(padding)
-    # Ceil mode reaches beyond the padded image, floor mode may fall short of it.
-    bottom, right = (top + height - spread.shape[2], left + width - spread.shape[3])
-    return F.pad(spread, (-left, right, -top, bottom))
+def _spread(axes: int, gradient: Tensor, image: Tensor, kernel_size, stride, padding, rate):
+    """The transposed window: each unit's gradient goes to all its taps inside the image.
+
+    gradient, image: (..., H, W), or (..., D, H, W) where the window has three axes.
+    """
+    planes = gradient.reshape(-1, 1, *gradient.shape[-axes:])
+    kernel = torch.ones(1, 1, *repeat(kernel_size, axes), dtype=gradient.dtype)
+    transposed = F.conv_transpose2d if axes == 2 else F.conv_transpose3d
+    spread = transposed(planes, kernel, stride=stride or kernel_size, dilation=rate)
+    ends, sizes = [], zip(repeat(padding, axes), image.shape[-axes:], spread.shape[2:], strict=True)
+    for first, size, made in sizes:
+        # Ceil mode reaches beyond the padded image, floor mode may fall short of it.
+        ends = [-first, first + size - made, *ends]  # the list begins with the last axis
+    return F.pad(spread, ends).reshape(image.shape)
 
 
 def _extent(touched: np.ndarray) -> tuple[int, int] | None:

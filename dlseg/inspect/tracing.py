@@ -1,4 +1,4 @@
-"""Following every operation of a model from its image on: one graph for rows, one for columns."""
+"""Following every operation of a model from its image on: one graph for each axis of the map."""
 
 import re
 from dataclasses import replace
@@ -17,21 +17,22 @@ from dlseg.inspect.layout import SAME, Call, Layout, LostPositionsError
 class Tracer(TorchDispatchMode):
     """While active, notes for each tensor which map it holds, and how each map was made.
 
-    graphs: rows and columns, with the same node names; descriptions: node name -> operation.
+    graphs: rows and columns (time alone; depth, rows, columns), with the same node names;
+    descriptions: node name -> operation.
     Raises ValueError, inside the model's forward, where an operation cannot be followed; `failure`
     keeps the first one, in case the model catches it.
     """
 
     def __init__(self, model: nn.Module, image: Tensor):
         super().__init__()
-        self.graphs = (Graph(image.shape[-2]), Graph(image.shape[-1]))
+        self.graphs = tuple(map(Graph, image.shape[2:]))
         self.descriptions = {"input": "image"}
         self.failure: ValueError | None = None
         self._modules = ModuleTracker()
         self._leaves = {name for name, module in model.named_modules() if not [*module.children()]}
         # Tensors are kept alive beside their layouts, so that no id is used twice.
         self._layouts: dict[int, tuple[Tensor, Layout]] = {}
-        self._note(image, Layout("input", (image.dim() - 2, image.dim() - 1)))
+        self._note(image, Layout("input", tuple(range(2, image.dim()))))
 
     def __enter__(self):
         self._modules.__enter__()
@@ -64,21 +65,20 @@ class Tracer(TorchDispatchMode):
         """The map that a tensor holds; None for weights, constants and anything else."""
         return self._layouts[id(tensor)][1] if id(tensor) in self._layouts else None
 
-    def sizes(self, layout: Layout) -> tuple[int, int]:
+    def sizes(self, layout: Layout) -> tuple[int, ...]:
         """Rows and columns of a map."""
-        rows, columns = self.graphs
-        return rows.size(layout.node), columns.size(layout.node)
+        return tuple(graph.size(layout.node) for graph in self.graphs)
 
-    def add(self, kind: str, layout: Layout, operations, sizes=(None, None), sources=()) -> Layout:
+    def add(self, kind: str, layout: Layout, operations, sizes=None, sources=()) -> Layout:
         """A new node behind the map of `layout`, or behind `sources`; the tensor keeps its axes.
 
         None is made where both operations leave the map as it is.
         kind: describes it, and names it with the module that is running; operations, sizes: for
-        rows and for columns, as for `Graph.add`.
+        each axis, as for `Graph.add`.
         """
         if all(operation is SAME for operation in operations):
             return layout
-        name = self._unused_name(kind)
+        name, sizes = self._unused_name(kind), sizes or [None] * len(self.graphs)
         for graph, operation, size in zip(self.graphs, operations, sizes, strict=True):
             graph.add(name, operation, *(sources or [layout.node]), size=size)
         self.descriptions[name] = kind
@@ -86,19 +86,19 @@ class Tracer(TorchDispatchMode):
 
     def merge(self, kind: str, layouts: list[Layout], result: Tensor) -> Layout:
         """Maps that meet position by position; one map alone makes no node."""
-        axes = tuple(self._common_axis(layouts, which) for which in (0, 1))
+        axes = tuple(self._common_axis(layouts, which) for which in range(len(self.graphs)))
         merged = {layout.merged for layout in layouts} - {None}
-        if len(merged) > 1 or (merged and axes != (None, None)):
+        if len(merged) > 1 or (merged and set(axes) != {None}):
             raise LostPositionsError("its inputs hold rows and columns on different axes")
         nodes = list(dict.fromkeys(layout.node for layout in layouts))
         layout = Layout(nodes[0], axes, merged.pop() if merged else None)
         if len(nodes) > 1:
-            layout = self.add(kind, layout, (Merge(kind),) * 2, sources=nodes)
+            layout = self.add(kind, layout, [Merge(kind)] * len(axes), sources=nodes)
         return self._expanded(result, layout)
 
     def collapsed(self, call: Call) -> bool:
         """Whether no argument holds more than one position."""
-        return all(self.sizes(self.layout(tensor)) == (1, 1) for tensor in call.tracked)
+        return all(set(self.sizes(self.layout(tensor))) == {1} for tensor in call.tracked)
 
     def holds(self, layout: Layout, axis: int) -> bool:
         """Whether more than one position lies along an axis of the tensor."""
@@ -109,10 +109,10 @@ class Tracer(TorchDispatchMode):
         ]
 
     def last_axes(self, tensor: Tensor) -> Layout:
-        """The layout of a tensor whose last two axes must be rows and columns."""
+        """The layout of a tensor whose last axes must be rows and columns."""
         layout = self.real_axes(tensor)
-        if layout.axes != (tensor.dim() - 2, tensor.dim() - 1):
-            raise LostPositionsError("rows and columns are not the last two axes of its input")
+        if layout.axes != tuple(range(tensor.dim() - len(layout.axes), tensor.dim())):
+            raise LostPositionsError("rows and columns are not the last axes of its input")
         return layout
 
     def real_axes(self, tensor: Tensor) -> Layout:
@@ -120,16 +120,17 @@ class Tracer(TorchDispatchMode):
         layout = self.layout(tensor)
         if layout.merged:
             raise LostPositionsError("rows and columns were merged into one axis before")
+        last = range(-len(layout.axes), 0)
         axes = tuple(
-            tensor.dim() - 2 + which if axis is None and tensor.shape[which - 2] == 1 else axis
-            for which, axis in enumerate(layout.axes)
+            tensor.dim() + place if axis is None and tensor.shape[place] == 1 else axis
+            for place, axis in zip(last, layout.axes, strict=True)
         )
         if None in axes:
             raise LostPositionsError("its input has no axes that are known to be rows and columns")
         return Layout(layout.node, axes)
 
     def _common_axis(self, layouts: list[Layout], which: int) -> int | None:
-        """The axis that holds the rows (which=0) or columns; a single row has no say."""
+        """The axis that holds the rows (which=0), columns, ...; a single row has no say."""
         long = {la.axes[which] for la in layouts if self.sizes(la)[which] > 1 and not la.merged}
         if len(long) > 1:
             raise LostPositionsError("its inputs hold rows and columns on different axes")

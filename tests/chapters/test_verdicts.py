@@ -67,7 +67,8 @@ def test_a_margin_forgives_a_small_loss():
     assert results.Paired((0.0, float("nan"))).agree == 0
 
 
-SEEDS = {one.name: one.seeds for one in definitions.EXPERIMENTS} | {"streets": len(streets.SEEDS)}
+SEEDS = {one.name: one.seeds for one in definitions.EXPERIMENTS}
+SEEDS |= dict.fromkeys(("streets", "swap_streets"), len(streets.SEEDS))
 CLAIMS = [(chapter, claim) for chapter, some in verdicts.families().items() for claim in some]
 
 

@@ -187,11 +187,13 @@ def test_numpy_integers_do_not_overflow():
     assert torch.equal(band(mask, np.int8(12)), band(mask, 12))  # 12 x 12 is no int8
 
 
-def test_convolutions_of_other_dimensions_are_refused_clearly():
+def test_convolutions_of_other_dimensions_are_followed_and_other_channels_refused():
     model = nn.Sequential(nn.Conv1d(1, 1, 3), nn.Conv1d(1, 1, 3, dilation=2))
+    assert receptive_field(model, (1, 100)).size == cost(model, (1, 100)).field == 7
+    assert gradient_support(model, (1, 100)).mask.sum() == 7
     for call in (receptive_field, cost, gradient_support):
-        with pytest.raises(ValueError, match="only 2-d convolutions are followed, write Conv1d"):
-            call(model, (1, 100))
+        with pytest.raises(ValueError, match=r"shape \(1, 2, 100\): .*channel"):
+            call(model, (2, 100))
         with pytest.raises(ValueError, match=r"shape \(1, 5, 9, 9\): .*channel"):
             call(nn.Conv2d(3, 2, 3), (5, 9, 9))
     flat = nn.Sequential(nn.Conv2d(1, 1, (1, 3)), nn.Conv2d(1, 1, (1, 3), dilation=(1, 2)))

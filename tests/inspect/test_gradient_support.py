@@ -127,10 +127,6 @@ def test_effective_field_of_uniform_kernels_grows_with_the_root_of_the_depth(cou
         (lambda m: gradient_support(m, 8, (6, 0)), r"on the 6x6 output map, got \(6, 0\)"),
         (lambda m: gradient_support(nn.Flatten(), 8, (0, 0)), r"\(1, C, H, W\), got \(1, 192\)"),
         (lambda m: gradient_support(nn.Flatten(0), 8), r"got \(192,\)"),
-        (
-            lambda m: gradient_support(nn.Sequential(nn.MaxPool3d((1, 3, 3))), 9),
-            "gradient_support follows 2-d pooling, and this model has MaxPool3d",
-        ),
         (lambda m: effective_field(m, 8, samples=0), "samples must be an integer >= 1, got 0"),
         (lambda m: effective_field(m, -3), "height of input_size must be an integer >= 1, got -3"),
     ],

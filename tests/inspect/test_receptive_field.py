@@ -268,7 +268,7 @@ REFUSED = {
     "flat and not": (lambda x: x.flatten(2) + x.flatten(2)[0, 0, 0], "takes a part"),
     "three axes": (
         lambda x: F.conv3d(x[None], torch.ones(1, 1, 1, 3, 3)),
-        "along rows and columns",
+        "does not run along the axes of the map",
     ),
     "dynamic weights": (lambda x: F.conv2d(x, x[:, :, :3, :3]), "weights depend on the image"),
     "write in part": (
