@@ -11,43 +11,40 @@
     return {c, h, w, v: v || new Float32Array(c * h * w)};
   }
 
-  // Rows of a matrix: for each input channel and tap, what the tap meets at each output place.
-  function columns(x, k, {stride, padding, rate}, h, w) {
-    const n = h * w, table = new Float32Array(x.c * k * k * n);
+  // Visits each row of the output under each tap: where it lies in a table of taps, where the row that
+  // the tap meets begins in the input, and the column that it meets first.
+  function visit(x, k, {stride, padding, rate}, h, w, each) {
     for (let c = 0, row = 0; c < x.c; c++) {
       for (let ky = 0; ky < k; ky++) {
-        for (let kx = 0; kx < k; kx++, row += n) {
+        for (let kx = 0; kx < k; kx++, row += h * w) {
           for (let y = 0; y < h; y++) {
             const sy = y * stride + ky * rate - padding;
-            if (sy < 0 || sy >= x.h) continue;
-            const from = (c * x.h + sy) * x.w, to = row + y * w;
-            for (let i = 0, sx = kx * rate - padding; i < w; i++, sx += stride) {
-              if (sx >= 0 && sx < x.w) table[to + i] = x.v[from + sx];
-            }
+            if (sy >= 0 && sy < x.h) each(row + y * w, (c * x.h + sy) * x.w, kx * rate - padding);
           }
         }
       }
     }
+  }
+
+  // Rows of a matrix: for each input channel and tap, what the tap meets at each output place.
+  function columns(x, k, how, h, w) {
+    const table = new Float32Array(x.c * k * k * h * w), {stride} = how;
+    visit(x, k, how, h, w, (to, from, sx) => {
+      for (let i = 0; i < w; i++, sx += stride) {
+        if (sx >= 0 && sx < x.w) table[to + i] = x.v[from + sx];
+      }
+    });
     return table;
   }
 
   // The way back of `columns`: what each tap is told goes to the pixel that it met.
-  function scatter(grad, table, x, k, {stride, padding, rate}, h, w) {
-    const n = h * w;
-    for (let c = 0, row = 0; c < x.c; c++) {
-      for (let ky = 0; ky < k; ky++) {
-        for (let kx = 0; kx < k; kx++, row += n) {
-          for (let y = 0; y < h; y++) {
-            const sy = y * stride + ky * rate - padding;
-            if (sy < 0 || sy >= x.h) continue;
-            const to = (c * x.h + sy) * x.w, from = row + y * w;
-            for (let i = 0, sx = kx * rate - padding; i < w; i++, sx += stride) {
-              if (sx >= 0 && sx < x.w) grad[to + sx] += table[from + i];
-            }
-          }
-        }
+  function scatter(grad, table, x, k, how, h, w) {
+    const {stride} = how;
+    visit(x, k, how, h, w, (from, to, sx) => {
+      for (let i = 0; i < w; i++, sx += stride) {
+        if (sx >= 0 && sx < x.w) grad[to + sx] += table[from + i];
       }
-    }
+    });
   }
 
   // to (out, n) = weight (out, taps) times table (taps, n), plus bias if any: two rows and four columns at
