@@ -6,6 +6,7 @@ import pytest
 from dlseg.book.manifest import read_book
 from dlseg.book.site import pages
 from tests.browser.driving import PICTURE, PRINTED, changes, drag, press
+from tests.sampling import sampled
 
 pytestmark = pytest.mark.browser
 
@@ -57,7 +58,7 @@ def move_every_slider(page) -> None:
             assert changes(explorer, lambda slider=slider: drag(slider)), "mouse"
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
+@pytest.mark.parametrize("name", sampled(CHAPTERS, 4))
 def test_sliders_move_on_a_page_opened_as_a_file(chromium, site_folder, name):
     page = chromium.new_page()
     page.goto((site_folder / f"{name}.html").as_uri())
